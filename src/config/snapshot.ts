@@ -1,0 +1,106 @@
+/**
+ * The snapshot: the immutable, validated configuration that the data plane runs on, swapped whole.
+ *
+ * Plain data, because it crosses threads by structured clone. Everything that can be resolved once (catalog rows, secrets, digests, defaults)
+ * is resolved here, on the main thread; workers only index it.
+ */
+import type { DialectId } from '../core/dialect-id.ts';
+import type { Endpoint, Target } from '../core/target.ts';
+import type { PriceState } from '../core/price.ts';
+import type { ProviderQuirks } from '../providers/quirks.ts';
+
+export interface Snapshot {
+  /** Counts up with every swap in this process. */
+  version: number;
+  /** SHA-256 (hex, 16 characters) of the resolved configuration, secrets included as digests: equal hashes, equal behaviour. */
+  hash: string;
+  server: ServerSettings;
+  providers: Record<string, Provider>;
+  /** Exact names first, then wildcards by falling prefix length; order is the file's within a group. */
+  models: Model[];
+  keys: KeyRecord[];
+  /** HMAC(pepper, SHA-256(admin key)), hex. */
+  adminKeyDigest: string;
+  /** Secret of this installation, hex; digests of keys are made with it. */
+  pepper: string;
+  egress: EgressSettings;
+  telemetry: TelemetrySettings;
+}
+
+export interface ServerSettings {
+  host: string;
+  port: number;
+  workers: number;
+  publicUrl?: string;
+  maxBodyBytes: number;
+  maxHeaderBytes: number;
+  /** Bytes of bodies and held answers over all workers; past it new work is refused. */
+  maxInflightBytes: number;
+  headersTimeoutMs: number;
+  bodyTimeoutMs: number;
+  keepAliveTimeoutMs: number;
+  drainS: number;
+  /** CIDR ranges whose X-Forwarded-For is believed. */
+  trustedProxies: string[];
+  cors?: { origins: string[]; maxAgeS: number };
+  tls?: { cert: string; key: string };
+}
+
+export interface Provider {
+  name: string;
+  /** Catalog row id, or `openai-compatible`. */
+  type: string;
+  dialect: DialectId;
+  /** Every combination of base URL and credential of this entry, at least one. */
+  endpoints: Endpoint[];
+  quirks: ProviderQuirks;
+  /** Which surfaces beside chat it speaks natively. */
+  speaks: { responses: boolean; embeddings: boolean; countTokens: boolean };
+  /** The id under which the price list knows it. */
+  priceProvider?: string;
+}
+
+export interface Model {
+  name: string;
+  /** `lab/` for `lab/*`; absent: an exact name. */
+  wildcardPrefix?: string;
+  targets: PricedTarget[];
+  /** Shown in /v1/models, where known. */
+  contextWindow?: number;
+  maxOutputTokens?: number;
+  capabilities?: string[];
+  createdS: number;
+}
+
+export interface PricedTarget extends Target {
+  /** Resolved when the snapshot is built; for a wildcard's target resolved per upstream model on first use (workers ask main). */
+  priceState: PriceState | { status: 'lazy' };
+}
+
+export interface KeyRecord {
+  name: string;
+  /** HMAC(pepper, SHA-256(key)), hex. */
+  digest: string;
+  /** Public model names, `prefix*` or `*`. */
+  models: string[];
+  /** Agent names, `tag:x` or `*`; agents come with their own issue, the grant is kept. */
+  agents: string[];
+  blocked: boolean;
+  expiresAtMs?: number;
+}
+
+export interface EgressSettings {
+  /** CIDR ranges that addresses from outside the operator's file may reach although private. */
+  allowPrivate: string[];
+  proxy?: { url: string; noProxy: string[] };
+  /** PEM text of extra certificate authorities. */
+  ca?: string;
+  /** PEM text, by origin. */
+  clientCertificates: { origin: string; cert: string; key: string }[];
+}
+
+export interface TelemetrySettings {
+  otlp?: { endpoint: string; headers: Record<string, string>; serviceName: string; sampleRatio: number };
+  logLevel: 'debug' | 'info' | 'warn' | 'error';
+  logFormat: 'auto' | 'json' | 'pretty';
+}

@@ -1,0 +1,88 @@
+/**
+ * Every way an exchange can fail, in one closed table.
+ *
+ * A dialect maps a code to its own wire shape (`dialects/<name>/error.ts`); nothing else decides statuses.
+ * docs/errors.md is generated from this table.
+ *
+ * `retry` tells whether the *client* gains by asking again: `never`, `later` (after Retry-After), or `now`.
+ */
+export const ERRORS = {
+  invalid_json: { status: 400, retry: 'never', message: 'The request body is not valid JSON' },
+  invalid_request: { status: 400, retry: 'never', message: 'The request is not valid' },
+  unsupported_parameter: { status: 400, retry: 'never', message: 'A parameter cannot be honoured by the target of this model' },
+  ambiguous_body: { status: 400, retry: 'never', message: 'The request body could be read in two ways' },
+  unsupported_content_type: { status: 400, retry: 'never', message: 'The content type is not supported' },
+  unsupported_encoding: { status: 400, retry: 'never', message: 'Encoded request bodies are not accepted' },
+  bad_host: { status: 400, retry: 'never', message: 'The Host header is missing or malformed' },
+  bad_target: { status: 400, retry: 'never', message: 'The request target is malformed' },
+  bad_header: { status: 400, retry: 'never', message: 'A request header is malformed or repeated' },
+  missing_key: { status: 401, retry: 'never', message: 'No key was presented' },
+  invalid_key: { status: 401, retry: 'never', message: 'The key is not known' },
+  conflicting_keys: { status: 401, retry: 'never', message: 'Two different keys were presented' },
+  admin_key_on_inference: { status: 401, retry: 'never', message: 'The admin key manages; it does not call models. Use a virtual key' },
+  forbidden: { status: 403, retry: 'never', message: 'This key may not do that' },
+  model_not_found: { status: 404, retry: 'never', message: 'The model does not exist or this key has no access to it' },
+  not_found: { status: 404, retry: 'never', message: 'There is nothing at this path' },
+  method_not_allowed: { status: 405, retry: 'never', message: 'This path does not accept this method' },
+  request_timeout: { status: 408, retry: 'now', message: 'The request was not received in time' },
+  body_too_large: { status: 413, retry: 'never', message: 'The request body is too large' },
+  too_deep: { status: 400, retry: 'never', message: 'The request body is nested too deeply' },
+  headers_too_large: { status: 431, retry: 'never', message: 'The request headers are too large or too many' },
+  client_gone: { status: 499, retry: 'never', message: 'The client left before the answer' },
+  internal: { status: 500, retry: 'never', message: 'Signalbox failed to handle this request' },
+  not_supported_here: { status: 400, retry: 'never', message: 'The provider behind this model does not speak this API' },
+  upstream_error: { status: 502, retry: 'now', message: 'The upstream answered with an error' },
+  upstream_auth: { status: 502, retry: 'never', message: 'The upstream refused the credential configured for it' },
+  upstream_model: { status: 502, retry: 'never', message: 'The upstream does not know the configured model' },
+  upstream_bad_response: { status: 502, retry: 'now', message: 'The upstream sent an answer that cannot be read' },
+  upstream_unreachable: { status: 502, retry: 'now', message: 'The upstream could not be reached' },
+  upstream_incomplete: { status: 502, retry: 'now', message: 'The upstream ended its answer before it was complete' },
+  egress_refused: { status: 502, retry: 'never', message: 'The egress policy refused the upstream address' },
+  overloaded: { status: 503, retry: 'later', message: 'Signalbox is at capacity' },
+  draining: { status: 503, retry: 'later', message: 'Signalbox is shutting down' },
+  no_target: { status: 503, retry: 'later', message: 'No target of this model is available' },
+  upstream_overloaded: { status: 503, retry: 'later', message: 'The upstream is overloaded' },
+  upstream_rate_limited: { status: 429, retry: 'later', message: 'The upstream refused for its own rate limit' },
+  upstream_timeout: { status: 504, retry: 'now', message: 'The upstream did not answer in time' },
+} as const satisfies Record<string, { status: number; retry: 'never' | 'later' | 'now'; message: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** What a reader may be shown beside the message. Never a body, never a credential. */
+export interface ErrorDetails {
+  /** Replaces the table's sentence where a more exact one is known. */
+  message?: string;
+  /** The offending parameter, as a path in the caller's own body (`messages[3].content`). */
+  param?: string;
+  model?: string;
+  provider?: string;
+  retryAfterS?: number;
+  /** False: tell clients that retry by themselves (`x-should-retry`) not to. */
+  shouldRetry?: boolean;
+  /** Up to three names the caller may have meant. */
+  nearest?: readonly string[];
+  /** HTTP status the upstream gave, for the log. */
+  upstreamStatus?: number;
+}
+
+/** The only error that Signalbox throws on purpose. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, options: { cause?: unknown; details?: ErrorDetails } = {}) {
+    super(options.details?.message ?? ERRORS[code].message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = 'GatewayError';
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+}
+
+/** Anything thrown, as a GatewayError: the boundary of the data plane answers nothing else. */
+export function toGatewayError(thrown: unknown): GatewayError {
+  return thrown instanceof GatewayError ? thrown : new GatewayError('internal', { cause: thrown });
+}

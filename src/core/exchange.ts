@@ -1,0 +1,82 @@
+/**
+ * What the data plane records. A fact is one journal record: plain JSON, written once, imported idempotently by its `id`.
+ * No field ever holds a body, a prompt, a credential or a header the client chose freely.
+ */
+import type { ErrorCode } from './errors.ts';
+import type { Usage } from './usage.ts';
+import type { Warning } from './chat.ts';
+
+/** How an exchange ended. */
+export type Outcome =
+  /** Whole answer delivered. */
+  | 'ok'
+  /** Refused by us before any attempt. */
+  | 'refused'
+  /** The upstream answered an error, in its status or in its stream. */
+  | 'upstream_error'
+  /** The upstream stopped before its terminal event. */
+  | 'upstream_incomplete'
+  /** The client left first. */
+  | 'client_gone'
+  /** Ours. */
+  | 'internal_error';
+
+export interface AttemptFact {
+  target: string;
+  provider: string;
+  upstreamModel: string;
+  startedAtMs: number;
+  /** Upstream status; absent where none arrived. */
+  status?: number;
+  error?: ErrorCode;
+  /** Milliseconds from the start of the attempt to its response headers, to its first content byte, and to its end. */
+  headersMs?: number;
+  firstByteMs?: number;
+  totalMs: number;
+  /** Span id sent upstream in `traceparent`. */
+  spanId: string;
+}
+
+/** `cost` is absent where no usage is known; `unpriced` says that usage is known and no price is. */
+export interface ExchangeFact {
+  kind: 'exchange';
+  id: string;
+  worker: number;
+  atMs: number;
+  surface: string;
+  stream: boolean;
+  key?: string;
+  /** The model as asked, only if it is configured (exact or wildcard): facts feed labels. */
+  model?: string;
+  /** The model as the client wrote it, cut to 128 characters; for the log, never for labels. */
+  askedModel?: string;
+  provider?: string;
+  target?: string;
+  /** As the upstream names the model it used. */
+  upstreamModel?: string;
+  status: number;
+  outcome: Outcome;
+  error?: ErrorCode;
+  /** One sentence for the log; our words or the provider's with secrets removed. */
+  errorMessage?: string;
+  finish?: string;
+  usage?: Usage;
+  /** Usage counted by us because the provider gave none. */
+  estimated?: boolean;
+  costNanoUsd?: number;
+  unpriced?: boolean;
+  attempts: AttemptFact[];
+  warnings: Warning[];
+  requestBytes: number;
+  responseBytes: number;
+  /** Milliseconds from the request's first byte to the first byte of the answer, and to its end. */
+  firstByteMs?: number;
+  totalMs: number;
+  /** Time that was Signalbox's own: neither waiting for the client nor for the upstream. */
+  overheadMs: number;
+  /** W3C trace: ours is `spanId` under `parentSpanId` where the client sent one. `sampled` follows the client's flag or the ratio. */
+  trace?: { traceId: string; spanId: string; parentSpanId?: string; sampled: boolean };
+}
+
+/** Later issues add kinds (agent calls, movements of money). */
+export type Fact = ExchangeFact;
