@@ -66,7 +66,11 @@ export interface ImagePart {
 /** A document (PDF or text). */
 export interface FilePart {
   type: 'file';
-  source: { kind: 'url'; url: string } | { kind: 'base64'; mediaType: string; data: string } | { kind: 'text'; text: string } | { kind: 'id'; id: string };
+  source:
+    | { kind: 'url'; url: string }
+    | { kind: 'base64'; mediaType: string; data: string }
+    | { kind: 'text'; text: string }
+    | { kind: 'id'; id: string };
   filename?: string;
   cacheControl?: CacheControl;
 }
@@ -122,7 +126,14 @@ export type UserPart = TextPart | ImagePart | FilePart | AudioPart | ToolResultP
 export type AssistantPart = TextPart | ReasoningPart | ToolCallPart | RefusalPart | NativePart;
 
 export type ChatTool =
-  | { type: 'function'; name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean; cacheControl?: CacheControl }
+  | {
+      type: 'function';
+      name: string;
+      description?: string;
+      parameters?: Record<string, unknown>;
+      strict?: boolean;
+      cacheControl?: CacheControl;
+    }
   /** A built-in or custom tool of one dialect. */
   | { type: 'native'; dialect: string; name: string; value: Record<string, unknown> };
 
@@ -141,7 +152,16 @@ export interface Reasoning {
 }
 
 /** Why generation ended. `error` never ends well; `unknown` keeps what a provider said in `raw`. */
-export type FinishReason = 'stop' | 'stop_sequence' | 'length' | 'tool_calls' | 'content_filter' | 'refusal' | 'pause' | 'context_window' | 'unknown';
+export type FinishReason =
+  | 'stop'
+  | 'stop_sequence'
+  | 'length'
+  | 'tool_calls'
+  | 'content_filter'
+  | 'refusal'
+  | 'pause'
+  | 'context_window'
+  | 'unknown';
 
 export interface ChatChoice {
   index: number;

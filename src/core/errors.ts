@@ -19,7 +19,11 @@ export const ERRORS = {
   missing_key: { status: 401, retry: 'never', message: 'No key was presented' },
   invalid_key: { status: 401, retry: 'never', message: 'The key is not known' },
   conflicting_keys: { status: 401, retry: 'never', message: 'Two different keys were presented' },
-  admin_key_on_inference: { status: 401, retry: 'never', message: 'The admin key manages; it does not call models. Use a virtual key' },
+  admin_key_on_inference: {
+    status: 401,
+    retry: 'never',
+    message: 'The admin key manages; it does not call models. Use a virtual key',
+  },
   forbidden: { status: 403, retry: 'never', message: 'This key may not do that' },
   model_not_found: { status: 404, retry: 'never', message: 'The model does not exist or this key has no access to it' },
   not_found: { status: 404, retry: 'never', message: 'There is nothing at this path' },

@@ -38,4 +38,7 @@ export interface Price {
 }
 
 /** `unpriced` is a state of its own, never a zero. */
-export type PriceState = { status: 'priced'; price: Price; source: 'config' | 'list' } | { status: 'free' } | { status: 'unpriced' };
+export type PriceState =
+  | { status: 'priced'; price: Price; source: 'config' | 'list' }
+  | { status: 'free' }
+  | { status: 'unpriced' };

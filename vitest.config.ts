@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+/** `unit`: beside the sources, in seconds. `whole`: conformance, e2e and pins, which start real servers. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['src/**/*.test.ts', 'test/architecture.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'whole',
+          include: ['test/{conformance,e2e,pins,docs}/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: true,
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
