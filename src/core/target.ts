@@ -40,6 +40,8 @@ export interface Endpoint {
   /** Authentication and fixed headers of this endpoint, lower case names. Secret. */
   headers: Readonly<Record<string, string>>;
   weight: number;
+  /** A Unix socket instead of the base URL's address: the control plane and the demo provider of this process. */
+  socketPath?: string;
 }
 
 export type { DialectId };

@@ -8,8 +8,10 @@ import type { ChatRequest, ChatResponse, Warning } from '../core/chat.ts';
 import type { DialectId } from '../core/dialect-id.ts';
 import type { GatewayError } from '../core/errors.ts';
 import type { StreamPart, UpstreamFailure } from '../core/parts.ts';
-import type { Usage } from '../core/usage.ts';
+import type { AnswerSummary, StreamTap } from '../core/tap.ts';
 import type { SseEvent } from '../lib/sse-parser.ts';
+
+export type { AnswerSummary, StreamTap } from '../core/tap.ts';
 
 /** A JSON object as `JSON.parse` makes it; never merged, never trusted. */
 export type JsonObject = Record<string, unknown>;
@@ -59,35 +61,9 @@ export interface StreamEncoder {
   fail(error: GatewayError): string;
 }
 
-/**
- * Watches a relayed stream of the dialect, one complete event at a time, parsing only what usage, finish and end need.
- * `see` gets the raw bytes of one event including its blank line and answers what goes to the client:
- * the same bytes (`true`), nothing (`false`), or other bytes (a Buffer).
- */
-export interface StreamTap {
-  see(event: Buffer): boolean | Buffer;
-  readonly usage: Usage | undefined;
-  /** The provider's own word for why it ended, as it sent it. */
-  readonly finish: string | undefined;
-  /** The model the provider says it used. */
-  readonly model: string | undefined;
-  /** `done`: terminal event seen. `error`: the provider's own error event seen. */
-  readonly state: 'open' | 'done' | 'error';
-  readonly failure: UpstreamFailure | undefined;
-  /** True once an event carried content (text, tool call or reasoning), not just a role or a ping. */
-  readonly sawContent: boolean;
-}
-
 export interface TapOptions {
   /** The gateway, not the client, asked for usage: take the usage-only chunk and `usage: null` out of the stream. */
   stripUsage: boolean;
-}
-
-/** What a relayed unary answer tells. */
-export interface AnswerSummary {
-  usage: Usage | undefined;
-  finish: string | undefined;
-  model: string | undefined;
 }
 
 export interface Dialect {
