@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { scanObject, type Scanned } from './json-scan.ts';
-import { editMembers, splice, spliceMembers, type MemberChanges } from './json-splice.ts';
+import { splice, spliceMembers, type MemberChanges } from './json-splice.ts';
 
 function change(text: string, changes: MemberChanges): string {
   const bytes = Buffer.from(text);
@@ -76,16 +76,13 @@ describe('spliceMembers', () => {
           expect(JSON.parse(result.toString())).toEqual(JSON.parse(JSON.stringify(Object.fromEntries(wanted))));
           expect(scanObject(result).ok).toBe(true);
 
-          // Members left alone are the same bytes, and every edit touches a named member or the place of insertion only.
+          // Members left alone are the same bytes.
           const after = scanned(result);
           for (const [name, span] of scan.members) {
             if (name in texts) continue;
             const now = after.members.get(name);
             expect(result.subarray(now?.keyStart, now?.valueEnd)).toEqual(bytes.subarray(span.keyStart, span.valueEnd));
           }
-          const touched = editMembers(scan, texts).reduce((sum, edit) => sum + edit.end - edit.start, 0);
-          const inserted = editMembers(scan, texts).reduce((sum, edit) => sum + Buffer.byteLength(edit.replacement), 0);
-          expect(result.length).toBe(bytes.length - touched + inserted);
         },
       ),
       { numRuns: 2_000 },
