@@ -37,6 +37,10 @@ export interface RequestQuirks {
   includeUsage?: boolean;
   /** Where earlier reasoning is sent back: `reasoning_content` (DeepSeek…), `reasoning` (OpenRouter…); absent: not at all. */
   reasoningField?: 'reasoning_content' | 'reasoning';
+  /** True: reasoning is switched by `thinking: {type: enabled | disabled}` beside or instead of `reasoning_effort` (DeepSeek, Z.ai, Moonshot). */
+  thinkingSwitch?: boolean;
+  /** True: `cache_control` on content parts is understood (OpenRouter, LiteLLM); elsewhere it is left out, since OpenAI and Mistral refuse it. */
+  cacheControl?: boolean;
 }
 
 /** What an encoder towards a client must know of the exchange. */
