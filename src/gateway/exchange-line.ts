@@ -1,0 +1,79 @@
+import type { ServerResponse } from 'node:http';
+
+import { GatewayError } from '../core/errors.ts';
+import type { EdgeRequest, Route } from '../http/edge.ts';
+import type { ResolvedModel } from '../routing/resolve.ts';
+import { attemptInTurn } from './attempt.ts';
+import { readClientBody } from './body.ts';
+import { countLocally } from './count-tokens.ts';
+import { type Exchange, beginExchange, noteFailure, settle } from './exchange.ts';
+import type { Plane } from './plane.ts';
+import { exchangeHeaders } from './reply-headers.ts';
+import { replyStream } from './reply-stream.ts';
+import { replyUnary } from './reply-unary.ts';
+import type { Surface } from './surface.ts';
+
+/** The route of a governed surface. */
+export function exchangeRoute(plane: Plane, surface: Surface): Route {
+  return {
+    method: 'POST',
+    path: surface.path,
+    policy: { access: 'key', body: 'json', errors: surface.errorKind },
+    handle: (request, response) => serve(beginExchange(plane, surface, request), response),
+  };
+}
+
+/** An exchange from its first byte to its fact, in one straight line. Every throw is answered by the edge in the client's dialect. */
+async function serve(exchange: Exchange, response: ServerResponse): Promise<void> {
+  const { request, line, plane, surface } = exchange;
+  watchClient(exchange);
+  try {
+    exchange.key = line.authenticate(request.headers, plane.nowMs());
+    const body = readClientBody(await readBytes(exchange, request));
+    exchange.stream = body.stream;
+    exchange.askedModel = body.model;
+    exchange.resolved = servable(line.resolve(body.model, exchange.key), exchange);
+    if (exchange.resolved.targets.length === 0 && surface.name === 'count_tokens') return countLocally(exchange, body, response);
+    const served = await attemptInTurn(exchange, body);
+    if (isEventStream(served.answer.headers['content-type'])) await replyStream(exchange, served, response);
+    else await replyUnary(exchange, served, response);
+  } catch (thrown) {
+    const error = noteFailure(exchange, thrown);
+    if (!response.headersSent) for (const [name, value] of Object.entries(exchangeHeaders(exchange))) response.setHeader(name, value!);
+    throw error;
+  } finally {
+    await settle(exchange);
+  }
+}
+
+/** A surface without a translation is served by the targets that speak it, if any. */
+function servable(resolved: ResolvedModel, { surface, line }: Exchange): ResolvedModel {
+  if (surface.dialect !== undefined) return resolved;
+  const targets = resolved.targets.filter((target) => surface.isNative(line.provider(target)));
+  if (targets.length === 0 && surface.name !== 'count_tokens') throw notSpoken(surface, resolved.name);
+  return { ...resolved, targets };
+}
+
+function notSpoken(surface: Surface, model: string): GatewayError {
+  const message = `No provider behind the model \`${model}\` speaks ${surface.path}`;
+  return new GatewayError('not_supported_here', { details: { message, param: 'model' } });
+}
+
+async function readBytes(exchange: Exchange, request: EdgeRequest): Promise<Buffer> {
+  const from = performance.now();
+  const bytes = await request.body();
+  exchange.waitedMs += performance.now() - from;
+  exchange.requestBytes = bytes.length;
+  return bytes;
+}
+
+function watchClient(exchange: Exchange): void {
+  exchange.request.onGone(() => {
+    exchange.gone = true;
+    exchange.abort();
+  });
+}
+
+function isEventStream(contentType: string | undefined): boolean {
+  return contentType !== undefined && contentType.startsWith('text/event-stream');
+}

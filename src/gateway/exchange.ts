@@ -1,0 +1,173 @@
+import type { KeyRecord, PricedTarget } from '../config/snapshot.ts';
+import type { Warning } from '../core/chat.ts';
+import { type GatewayError, toGatewayError } from '../core/errors.ts';
+import type { AttemptFact, ExchangeFact, Outcome } from '../core/exchange.ts';
+import type { PriceState } from '../core/price.ts';
+import type { Usage } from '../core/usage.ts';
+import type { EdgeRequest } from '../http/edge.ts';
+import { parseTraceparent } from '../lib/ids.ts';
+import { costNanoUsd } from '../ledger/cost.ts';
+import type { ResolvedModel } from '../routing/resolve.ts';
+import type { Line } from './line.ts';
+import type { Plane } from './plane.ts';
+import type { Surface } from './surface.ts';
+
+/** One call on its way through: what is known of it so far. It ends as one fact. */
+export interface Exchange {
+  readonly plane: Plane;
+  readonly line: Line;
+  readonly surface: Surface;
+  readonly request: EdgeRequest;
+  readonly atMs: number;
+  readonly trace: NonNullable<ExchangeFact['trace']> & { state?: string };
+  readonly attempts: AttemptFact[];
+  readonly warnings: Warning[];
+  stream: boolean;
+  key?: KeyRecord;
+  askedModel?: string;
+  resolved?: ResolvedModel;
+  /** The target whose answer the client gets. */
+  target?: PricedTarget;
+  usage?: Usage;
+  finish?: string;
+  upstreamModel?: string;
+  cost?: Cost;
+  requestBytes: number;
+  responseBytes: number;
+  /** Milliseconds spent waiting for the client's body and for the upstream, so far. */
+  waitedMs: number;
+  firstByteAt?: number;
+  status: number;
+  outcome: Outcome;
+  failure?: GatewayError;
+  /** Set once the client has left. */
+  gone: boolean;
+  /** Closes the attempt under way; replaced by each new one. */
+  abort: () => void;
+}
+
+/** `unpriced` and an amount exclude each other; free is the amount 0. */
+export type Cost = { nanoUsd: number } | { unpriced: true };
+
+export function beginExchange(plane: Plane, surface: Surface, request: EdgeRequest): Exchange {
+  plane.began();
+  return {
+    plane,
+    line: plane.line(),
+    surface,
+    request,
+    atMs: plane.nowMs() - (performance.now() - request.startedAt),
+    trace: traceOf(plane, request),
+    attempts: [],
+    warnings: [],
+    stream: false,
+    requestBytes: 0,
+    responseBytes: 0,
+    waitedMs: 0,
+    status: 0,
+    outcome: 'refused',
+    gone: false,
+    abort: () => {},
+  };
+}
+
+function traceOf(plane: Plane, request: EdgeRequest): Exchange['trace'] {
+  const parent = parseTraceparent(request.headers.traceparent as string | undefined);
+  const spanId = plane.spanId();
+  if (parent === undefined) return { traceId: plane.traceId(), spanId, sampled: plane.sample() };
+  const state = request.headers.tracestate;
+  return {
+    traceId: parent.traceId,
+    spanId,
+    parentSpanId: parent.spanId,
+    sampled: parent.sampled,
+    ...(typeof state === 'string' ? { state } : {}),
+  };
+}
+
+/** What the answer cost. Usage that no price covers is `unpriced`; no usage, no statement. */
+export function costOf(usage: Usage | undefined, state: PriceState): Cost | undefined {
+  if (usage === undefined) return undefined;
+  if (state.status === 'free') return { nanoUsd: 0 };
+  return state.status === 'priced' ? { nanoUsd: costNanoUsd(usage, state.price) } : { unpriced: true };
+}
+
+/** Notes a failure, once; the first one is the cause, what follows is its echo. */
+export function noteFailure(exchange: Exchange, thrown: unknown, outcome?: Outcome): GatewayError {
+  const error = toGatewayError(thrown);
+  if (exchange.failure !== undefined) return error;
+  exchange.failure = error;
+  exchange.outcome = outcome ?? outcomeOf(exchange, error);
+  exchange.status = error.status;
+  return error;
+}
+
+function outcomeOf(exchange: Exchange, error: GatewayError): Outcome {
+  if (exchange.gone || error.code === 'client_gone') return 'client_gone';
+  if (error.code === 'internal') return 'internal_error';
+  if (error.code === 'upstream_incomplete') return 'upstream_incomplete';
+  return exchange.attempts.length === 0 ? 'refused' : 'upstream_error';
+}
+
+/** The end, exactly once: cost, one fact, one exchange less under way. */
+export async function settle(exchange: Exchange): Promise<void> {
+  try {
+    const { plane, target, usage } = exchange;
+    if (exchange.cost === undefined && target !== undefined && usage !== undefined) {
+      const cost = costOf(usage, await plane.priceOf(target));
+      if (cost !== undefined) exchange.cost = cost;
+    }
+    plane.record(factOf(exchange));
+  } finally {
+    exchange.plane.ended();
+  }
+}
+
+function factOf(exchange: Exchange): ExchangeFact {
+  const { request, failure, cost, resolved, target, trace } = exchange;
+  const now = performance.now();
+  const totalMs = now - request.startedAt;
+  return {
+    kind: 'exchange',
+    id: request.id,
+    worker: exchange.plane.worker,
+    atMs: exchange.atMs,
+    surface: exchange.surface.name,
+    stream: exchange.stream,
+    status: exchange.status,
+    outcome: exchange.outcome,
+    attempts: exchange.attempts,
+    warnings: exchange.warnings,
+    requestBytes: exchange.requestBytes,
+    responseBytes: exchange.responseBytes,
+    totalMs,
+    overheadMs: Math.max(0, totalMs - exchange.waitedMs),
+    trace: {
+      traceId: trace.traceId,
+      spanId: trace.spanId,
+      sampled: trace.sampled,
+      ...(trace.parentSpanId === undefined ? {} : { parentSpanId: trace.parentSpanId }),
+    },
+    ...present({
+      key: exchange.key?.name,
+      model: resolved?.model.name,
+      askedModel: exchange.askedModel?.slice(0, 128),
+      provider: target?.provider,
+      target: target?.id,
+      upstreamModel: exchange.upstreamModel,
+      error: failure?.code,
+      errorMessage: failure === undefined ? undefined : exchange.line.redact(failure.message).slice(0, 500),
+      finish: exchange.finish,
+      usage: exchange.usage,
+      costNanoUsd: cost !== undefined && 'nanoUsd' in cost ? cost.nanoUsd : undefined,
+      unpriced: cost !== undefined && 'unpriced' in cost ? true : undefined,
+      firstByteMs: exchange.firstByteAt === undefined ? undefined : exchange.firstByteAt - request.startedAt,
+    }),
+  };
+}
+
+/** Without the members that are undefined: a fact holds what is known. */
+function present<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  for (const name of Object.keys(members) as (keyof T)[]) if (members[name] === undefined) delete members[name];
+  return members as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

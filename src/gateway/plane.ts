@@ -1,0 +1,29 @@
+import type { PricedTarget } from '../config/snapshot.ts';
+import type { Fact } from '../core/exchange.ts';
+import type { PriceState } from '../core/price.ts';
+import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
+import type { Line } from './line.ts';
+
+/** What every exchange of a worker shares, handed in by the composition root. */
+export interface Plane {
+  worker: number;
+  userAgent: string;
+  /** The line of the newest snapshot. */
+  line: () => Line;
+  send: (request: UpstreamRequest) => Dispatched;
+  /** The price of a target, wildcards filled in; a promise only where the main thread must look it up first. */
+  priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
+  record: (fact: Fact) => void;
+  /** Counts exchanges under way, for drain and metrics. */
+  began: () => void;
+  ended: () => void;
+  /** Whether a trace without a caller's verdict is sampled. */
+  sample: () => boolean;
+  /** Upstreams get `traceparent` where the client sent one, or where this process exports traces. */
+  tracing: () => boolean;
+  nowMs: () => number;
+  /** [0, 1) */
+  random: () => number;
+  traceId: () => string;
+  spanId: () => string;
+}

@@ -1,0 +1,108 @@
+import type { PricedTarget, Provider } from '../config/snapshot.ts';
+import type { ChatRequest } from '../core/chat.ts';
+import { GatewayError } from '../core/errors.ts';
+import { ANTHROPIC_VERSION } from '../dialects/anthropic-messages/wire.ts';
+import type { Dialect, JsonObject } from '../dialects/dialect.ts';
+import { upstreamHeaders } from '../http/headers.ts';
+import { formatTraceparent } from '../lib/ids.ts';
+import { type MemberChanges, spliceMembers } from '../lib/json-splice.ts';
+import { type ClientBody, parsedBody, streamOptions } from './body.ts';
+import type { Exchange } from './exchange.ts';
+import { chatDialect } from './surface.ts';
+
+/** What is sent to one target, and how its answer is to be read. */
+export interface Prepared {
+  path: string;
+  headers: Record<string, string>;
+  body: Buffer;
+  /** The gateway, not the client, asked for usage: its chunk is taken out again. */
+  stripUsage: boolean;
+  /** Absent: a relay. Present: the provider's dialect and the request in neutral form. */
+  translation?: { dialect: Dialect; request: ChatRequest };
+}
+
+/**
+ * The request for one target: the client's own bytes with the routing members set where the provider speaks the surface, else a translation.
+ * Throws invalid_request, unsupported_parameter.
+ */
+export function prepare(exchange: Exchange, body: ClientBody, target: PricedTarget, spanId: string): Prepared {
+  const { surface, line } = exchange;
+  const provider = line.provider(target);
+  const prepared = surface.isNative(provider) ? relayed(exchange, body, target, provider) : translated(exchange, body, target, provider);
+  addTraceHeaders(exchange, prepared.headers, spanId);
+  return prepared;
+}
+
+function relayed(exchange: Exchange, body: ClientBody, target: PricedTarget, provider: Provider): Prepared {
+  const { surface, request } = exchange;
+  const asksUsage = surface.name === 'chat' && body.stream && !body.asksForUsage && provider.quirks.includeUsage !== false;
+  const changes = relayChanges(body, target, provider, asksUsage);
+  return {
+    path: surface.upstreamPath + request.query,
+    headers: upstreamHeaders(request.headers, provider.dialect),
+    body: changes === undefined ? body.bytes : spliceMembers(body.bytes, body.scan, changes),
+    stripUsage: asksUsage,
+  };
+}
+
+/** The members a relayed body must differ in; undefined where it can go as it came. */
+function relayChanges(body: ClientBody, target: PricedTarget, provider: Provider, asksUsage: boolean): MemberChanges | undefined {
+  const changes: Record<string, string | undefined> = {};
+  if (body.model !== target.upstreamModel) changes['model'] = JSON.stringify(target.upstreamModel);
+  if (asksUsage) changes['stream_options'] = JSON.stringify({ ...streamOptions(body.bytes, body.scan), include_usage: true });
+  renameMembers(changes, body, provider.quirks.rename);
+  for (const [name, value] of Object.entries(target.defaultParams ?? {})) {
+    if (!body.scan.members.has(name)) changes[name] = JSON.stringify(value);
+  }
+  for (const name of target.dropParams ?? []) if (body.scan.members.has(name)) changes[name] = undefined;
+  return Object.keys(changes).length === 0 ? undefined : changes;
+}
+
+/** A parameter the provider calls by another name keeps its bytes under that name, unless the client sent both. */
+function renameMembers(changes: Record<string, string | undefined>, body: ClientBody, rename: Readonly<Record<string, string>> = {}): void {
+  for (const [ours, theirs] of Object.entries(rename)) {
+    const span = body.scan.members.get(ours);
+    if (span === undefined || body.scan.members.has(theirs)) continue;
+    changes[theirs] = body.bytes.toString('utf8', span.valueStart, span.valueEnd);
+    changes[ours] = undefined;
+  }
+}
+
+function translated(exchange: Exchange, body: ClientBody, target: PricedTarget, provider: Provider): Prepared {
+  const from = exchange.surface.dialect;
+  const to = chatDialect(provider.dialect);
+  if (from === undefined || to === undefined) throw new GatewayError('not_supported_here', { details: { provider: provider.name } });
+  const request = from.request.decode(parsedBody(body), plainHeaders(exchange));
+  const maxOutputTokens = exchange.resolved?.model.maxOutputTokens;
+  const encoded = to.request.encode(request, {
+    upstreamModel: target.upstreamModel,
+    quirks: provider.quirks,
+    ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
+    warn: (warning) => exchange.warnings.push(warning),
+  });
+  return {
+    path: to.path,
+    headers: { 'content-type': 'application/json', ...(to.id === 'anthropic-messages' ? { 'anthropic-version': ANTHROPIC_VERSION } : {}) },
+    body: Buffer.from(JSON.stringify(withTargetParams(encoded, target))),
+    stripUsage: false,
+    translation: { dialect: to, request },
+  };
+}
+
+function withTargetParams(encoded: JsonObject, target: PricedTarget): JsonObject {
+  const shaped = { ...target.defaultParams, ...encoded };
+  for (const name of target.dropParams ?? []) delete shaped[name];
+  return shaped;
+}
+
+function plainHeaders(exchange: Exchange): Record<string, string> {
+  const entries = Object.entries(exchange.request.headers).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  return Object.fromEntries(entries);
+}
+
+function addTraceHeaders(exchange: Exchange, headers: Record<string, string>, spanId: string): void {
+  const { trace, plane } = exchange;
+  if (trace.parentSpanId === undefined && !plane.tracing()) return;
+  headers['traceparent'] = formatTraceparent({ traceId: trace.traceId, spanId, sampled: trace.sampled });
+  if (trace.state !== undefined) headers['tracestate'] = trace.state;
+}

@@ -1,0 +1,42 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+
+import { formatUsd } from '../core/money.ts';
+import { replyHeaders } from '../http/headers.ts';
+import type { UpstreamAnswer } from '../upstream/types.ts';
+import type { Exchange } from './exchange.ts';
+
+/** What every answer of an exchange carries; errors too, as far as it is known by then. */
+export function exchangeHeaders(exchange: Exchange): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = {
+    'x-request-id': exchange.request.id,
+    'x-signalbox-worker': String(exchange.plane.worker),
+    'x-signalbox-attempts': String(exchange.attempts.length),
+    'x-signalbox-overhead-ms': overheadSoFar(exchange),
+  };
+  if (exchange.target !== undefined) headers['x-signalbox-provider'] = exchange.target.provider;
+  if (exchange.resolved !== undefined) headers['x-signalbox-model'] = headerText(exchange.resolved.name);
+  if (exchange.cost !== undefined && 'nanoUsd' in exchange.cost) headers['x-signalbox-cost-usd'] = formatUsd(exchange.cost.nanoUsd);
+  if (exchange.warnings.length > 0) headers['x-signalbox-warnings'] = warningText(exchange);
+  return headers;
+}
+
+/** The exchange's headers over those of the upstream that a client may see. */
+export function answerHeaders(exchange: Exchange, answer: UpstreamAnswer): OutgoingHttpHeaders {
+  return { ...replyHeaders(answer.headers), ...exchangeHeaders(exchange) };
+}
+
+function overheadSoFar(exchange: Exchange): string {
+  return Math.max(0, performance.now() - exchange.request.startedAt - exchange.waitedMs).toFixed(2);
+}
+
+const MAX_WARNINGS_LENGTH = 1024;
+
+function warningText(exchange: Exchange): string {
+  const text = exchange.warnings.map(({ param, reason }) => `${param}: ${reason}`).join('; ');
+  return headerText(text.slice(0, MAX_WARNINGS_LENGTH));
+}
+
+/** Visible ASCII only: model names and parameters may hold anything. */
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}

@@ -1,0 +1,132 @@
+import type { ServerResponse } from 'node:http';
+
+import { GatewayError } from '../core/errors.ts';
+import type { JsonObject } from '../dialects/dialect.ts';
+import { sendJson } from '../http/reply.ts';
+import { collect, pipeBody } from '../upstream/unary.ts';
+import type { Served } from './attempt.ts';
+import { closeAttempt } from './attempt.ts';
+import { type Exchange, costOf } from './exchange.ts';
+import { isCallersOwn, refusalOf } from './refusal.ts';
+import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
+import { chatDialect } from './surface.ts';
+import { usageInTail } from './tail-usage.ts';
+
+/** Answers are held up to this size until their usage is read, so that a priced one carries its cost; larger ones pass through. */
+const HOLD_BYTES = 1024 * 1024;
+/** A translation must hold the whole answer. */
+const HOLD_TRANSLATED_BYTES = 64 * 1024 * 1024;
+
+/** Answers a whole body: relayed to the byte, or translated. Throws what an upstream's refusal means. */
+export async function replyUnary(exchange: Exchange, served: Served, response: ServerResponse): Promise<void> {
+  const { answer, prepared, attempt } = served;
+  const waitedFrom = performance.now();
+  const holdBytes = prepared.translation === undefined ? HOLD_BYTES : HOLD_TRANSLATED_BYTES;
+  const collected = await collect(answer.body, { maxBytes: holdBytes, contentLength: answer.headers['content-length'] });
+  exchange.waitedMs += performance.now() - waitedFrom;
+  if ('error' in collected) {
+    closeAttempt(attempt, collected.error);
+    throw collected.error;
+  }
+  exchange.firstByteAt = performance.now();
+  if (!('whole' in collected)) return passLargeAnswer(exchange, served, { head: collected.head, response });
+  closeAttempt(attempt);
+  if (answer.status >= 400) return refuse(exchange, served, { bytes: collected.whole, response });
+  if (prepared.translation === undefined) await relayWhole(exchange, served, { bytes: collected.whole, response });
+  else await translateWhole(exchange, served, { bytes: collected.whole, response });
+}
+
+interface Reply {
+  bytes: Buffer;
+  response: ServerResponse;
+}
+
+async function relayWhole(exchange: Exchange, { answer }: Served, { bytes, response }: Reply): Promise<void> {
+  const parsed = tryParse(bytes);
+  if (parsed !== undefined) noteSummary(exchange, exchange.surface.summarize(parsed));
+  await priceAnswer(exchange);
+  finish(exchange, answer.status, bytes.length);
+  sendJson(response, answer.status, bytes, answerHeaders(exchange, answer));
+}
+
+async function translateWhole(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): Promise<void> {
+  const { dialect } = prepared.translation!;
+  const parsed = tryParse(bytes);
+  if (parsed === undefined) throw unreadable(exchange, 'its body is not a JSON object');
+  const decoded = dialect.response.decode(parsed);
+  noteSummary(exchange, dialect.usage.summarize(parsed));
+  await priceAnswer(exchange);
+  const context = { requestId: exchange.request.id, nowS: Math.floor(exchange.plane.nowMs() / 1000), includeUsage: true };
+  const encoded = exchange.surface.dialect!.response.encode(decoded, context, (warning) => exchange.warnings.push(warning));
+  const body = Buffer.from(JSON.stringify(encoded));
+  finish(exchange, answer.status, body.length);
+  sendJson(response, answer.status, body, exchangeHeaders(exchange));
+}
+
+/** An answer too large to hold goes on as it comes; usage is looked for in its last bytes, where providers put it. */
+async function passLargeAnswer(exchange: Exchange, { answer, attempt, prepared }: Served, part: { head: Buffer; response: ServerResponse }): Promise<void> {
+  if (prepared.translation !== undefined) {
+    attempt.abort();
+    throw unreadable(exchange, 'it is larger than 64 MiB');
+  }
+  const { 'content-length': length } = answer.headers;
+  part.response.writeHead(answer.status, { ...answerHeaders(exchange, answer), ...(length === undefined ? {} : { 'content-length': length }) });
+  const tail = usageInTail();
+  tail.see(part.head);
+  const end = await pipeBody({ head: part.head, body: answer.body, response: part.response, see: tail.see });
+  exchange.responseBytes = end.bytes;
+  closeAttempt(attempt, end.error);
+  noteSummary(exchange, exchange.surface.summarize(tail.answer()));
+  if (end.error === undefined) return finish(exchange, answer.status, end.bytes);
+  throw end.error;
+}
+
+function refuse(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): void {
+  const { status } = answer;
+  const provider = exchange.line.provider(exchange.target!);
+  const errors = chatDialect(provider.dialect)?.error ?? exchange.surface.errors;
+  const error = refusalOf(exchange, answer, errors.decode(status, tryParse(bytes) ?? bytes.toString('utf8')));
+  if (prepared.translation !== undefined || !isCallersOwn(exchange, status)) throw error;
+  exchange.failure = error;
+  exchange.outcome = 'upstream_error';
+  exchange.attempts.at(-1)!.error = error.code;
+  const clean = Buffer.from(exchange.line.redact(bytes.toString('utf8')));
+  exchange.status = status;
+  exchange.responseBytes = clean.length;
+  sendJson(response, status, clean, answerHeaders(exchange, answer));
+}
+
+export function noteSummary(exchange: Exchange, summary: ReturnType<Exchange['surface']['summarize']>): void {
+  if (summary.usage !== undefined) exchange.usage = summary.usage;
+  if (summary.finish !== undefined) exchange.finish = summary.finish;
+  if (summary.model !== undefined) exchange.upstreamModel = summary.model.slice(0, 256);
+}
+
+/** Awaits only where the main thread must look a price up, once per wildcard's model. */
+async function priceAnswer(exchange: Exchange): Promise<void> {
+  if (exchange.usage === undefined) return;
+  const state = exchange.plane.priceOf(exchange.target!);
+  const cost = costOf(exchange.usage, state instanceof Promise ? await state : state);
+  if (cost !== undefined) exchange.cost = cost;
+}
+
+function finish(exchange: Exchange, status: number, bytes: number): void {
+  exchange.status = status;
+  exchange.outcome = 'ok';
+  exchange.responseBytes = bytes;
+}
+
+function tryParse(bytes: Buffer): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function unreadable(exchange: Exchange, why: string): GatewayError {
+  const provider = exchange.target!.provider;
+  const message = `The answer of provider \`${provider}\` cannot be read: ${why}`;
+  return new GatewayError('upstream_bad_response', { details: { message, provider } });
+}

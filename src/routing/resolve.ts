@@ -1,0 +1,72 @@
+import type { KeyRecord, Model, PricedTarget } from '../config/snapshot.ts';
+import { GatewayError } from '../core/errors.ts';
+import { nearest } from '../lib/nearest.ts';
+
+/** A model as one exchange sees it: wildcards filled in. */
+export interface ResolvedModel {
+  /** The name the client asked for. */
+  name: string;
+  model: Model;
+  targets: readonly PricedTarget[];
+  /** The client chose the upstream model through a wildcard: an unknown one is the client's mistake, not the operator's. */
+  viaWildcard: boolean;
+}
+
+export type Resolve = (name: string, key: KeyRecord) => ResolvedModel;
+
+/** The grant check, handed in: routing knows no policy. */
+export type MayUse = (key: KeyRecord, modelName: string) => boolean;
+
+/**
+ * Names are matched exactly, then by the longest wildcard prefix. A model the key may not use looks like one that does not exist.
+ * Throws model_not_found with up to three nearest names among those the key may use.
+ */
+export function createResolve(models: readonly Model[], mayUse: MayUse): Resolve {
+  const exact = new Map(
+    models.filter((model) => model.wildcardPrefix === undefined).map((model) => [model.name, resolved(model)]),
+  );
+  const wildcards = models
+    .filter((model) => model.wildcardPrefix !== undefined)
+    .sort((a, b) => b.wildcardPrefix!.length - a.wildcardPrefix!.length);
+
+  const usable = (key: KeyRecord): string[] => models.map((model) => model.name).filter((name) => mayUse(key, name));
+
+  return (name, key) => {
+    if (!mayUse(key, name)) throw unknownModel(name, usable(key));
+    const found = exact.get(name);
+    if (found !== undefined) return found;
+    const wildcard = wildcards.find(
+      (model) => name.length > model.wildcardPrefix!.length && name.startsWith(model.wildcardPrefix!),
+    );
+    if (wildcard === undefined) throw unknownModel(name, usable(key));
+    return filled(wildcard, name);
+  };
+}
+
+function resolved(model: Model): ResolvedModel {
+  return { name: model.name, model, targets: model.targets, viaWildcard: false };
+}
+
+function filled(model: Model, name: string): ResolvedModel {
+  const rest = name.slice(model.wildcardPrefix!.length);
+  const targets = model.targets.map((target) => {
+    const upstreamModel = target.upstreamModel.replace('*', () => rest);
+    return { ...target, upstreamModel, id: `${target.provider}/${upstreamModel}` };
+  });
+  return { name, model, targets, viaWildcard: true };
+}
+
+/** OpenAI's sentence, because people search for it, and what they may have meant. */
+function unknownModel(name: string, usable: readonly string[]): GatewayError {
+  const suggestions = nearest(name, usable);
+  const shown = name.length > 128 ? `${name.slice(0, 128)}…` : name;
+  const hint = suggestions.length === 0 ? '' : ` Did you mean ${suggestions.map((each) => `\`${each}\``).join(' or ')}?`;
+  return new GatewayError('model_not_found', {
+    details: {
+      message: `The model \`${shown}\` does not exist or you do not have access to it.${hint}`,
+      param: 'model',
+      model: shown,
+      nearest: suggestions,
+    },
+  });
+}

@@ -1,0 +1,72 @@
+import pino, { type Logger } from 'pino';
+import pretty from 'pino-pretty';
+
+import type { ExchangeFact } from '../core/exchange.ts';
+import { formatUsd } from '../core/money.ts';
+
+export type { Logger } from 'pino';
+
+export interface LogSettings {
+  level: 'debug' | 'info' | 'warn' | 'error';
+  /** `auto`: pretty on a terminal, JSON elsewhere. */
+  format: 'auto' | 'json' | 'pretty';
+}
+
+/**
+ * The log of the process, on standard error so that the ready line stands alone on standard output. Lives on the main thread; workers' messages arrive there.
+ * Nothing is passed to it but fields named here and words of ours: no bodies, no headers, no error objects of other libraries.
+ */
+export function createLog(settings: LogSettings, stream: { fd: number; isTTY: boolean }): Logger {
+  const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && stream.isTTY);
+  const options = { level: settings.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  if (isPretty)
+    return pino(options, pretty({ colorize: stream.isTTY, ignore: 'pid,hostname', sync: true, destination: stream.fd }));
+  // Asynchronous and in chunks: a slow reader of the log must never hold up the main thread.
+  return pino(options, pino.destination({ fd: stream.fd, sync: false, minLength: 4096, periodicFlush: 250 }));
+}
+
+const OUTCOME_LEVEL = {
+  ok: 'info',
+  refused: 'info',
+  client_gone: 'info',
+  upstream_error: 'warn',
+  upstream_incomplete: 'warn',
+  internal_error: 'error',
+} as const satisfies Record<ExchangeFact['outcome'], string>;
+
+/** One line per exchange. The asked model is the only word of the client's in it; it was cut when it was recorded. */
+export function logExchange(log: Logger, fact: ExchangeFact): void {
+  const level = OUTCOME_LEVEL[fact.outcome];
+  if (!log.isLevelEnabled(level)) return;
+  log[level](
+    {
+      request_id: fact.id,
+      surface: fact.surface,
+      key: fact.key,
+      model: fact.askedModel ?? fact.model,
+      target: fact.target,
+      status: fact.status,
+      outcome: fact.outcome,
+      error: fact.error,
+      error_message: fact.errorMessage,
+      finish: fact.finish,
+      stream: fact.stream,
+      attempts: fact.attempts.length,
+      input_tokens: fact.usage?.inputTokens,
+      output_tokens: fact.usage?.outputTokens,
+      cache_read_tokens: fact.usage?.cacheReadTokens,
+      cost_usd: fact.costNanoUsd === undefined ? undefined : formatUsd(fact.costNanoUsd),
+      unpriced: fact.unpriced,
+      first_byte_ms: rounded(fact.firstByteMs),
+      total_ms: rounded(fact.totalMs),
+      overhead_ms: rounded(fact.overheadMs),
+      warnings: fact.warnings.length === 0 ? undefined : fact.warnings.map((warning) => warning.param),
+      trace_id: fact.trace?.traceId,
+    },
+    'exchange',
+  );
+}
+
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 100) / 100;
+}
