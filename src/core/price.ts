@@ -15,13 +15,19 @@ export interface PriceOverrideRates {
   per_request_usd?: number;
 }
 
-/** A rate that may rise with the size of the prompt: the tier whose `aboveTokens` is the largest one below the input applies to the whole. */
+/**
+ * A rate that may rise with the size of the prompt: the tier whose `aboveTokens` is the largest one below the input applies to the
+ * whole. Tiers stand in rising order.
+ */
 export interface Rate {
   picoUsd: number;
   tiers?: readonly { aboveTokens: number; picoUsd: number }[];
 }
 
-/** What one unit of each kind costs. Absent cache and reasoning rates fall back to input and output rates. */
+/**
+ * What one unit of each kind costs. A kind without a rate is counted with the kind that contains it: a one-hour cache write as
+ * any cache write, cache reads, writes and audio as input, reasoning and audio as output.
+ */
 export interface Price {
   input: Rate;
   output: Rate;
@@ -37,8 +43,12 @@ export interface Price {
   request?: Rate;
 }
 
-/** `unpriced` is a state of its own, never a zero. */
+/**
+ * `unpriced` is a state of its own, never a zero.
+ * `changesAtMs`: the list has another price from then on (start dates, hours of the day): resolve again.
+ * `unsupported`: services the provider bills beside tokens and that nobody here counts; the cost is then a lower bound.
+ */
 export type PriceState =
-  | { status: 'priced'; price: Price; source: 'config' | 'list' }
+  | { status: 'priced'; price: Price; source: 'config' | 'list'; changesAtMs?: number; unsupported?: readonly string[] }
   | { status: 'free' }
-  | { status: 'unpriced' };
+  | { status: 'unpriced'; reason?: string };
