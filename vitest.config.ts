@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** `unit`: beside the sources, in seconds. `whole`: conformance, e2e and pins, which start real servers. */
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/closing-line.ts'],
     projects: [
       { test: { name: 'unit', include: ['src/**/*.test.ts', 'test/architecture.test.ts'], testTimeout: 20_000 } },
       {

@@ -1,0 +1,18 @@
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** Prints `N passed, N failed[, N skipped]` as the very last line, for machines, and every skipped test with its reason, for people. */
+export default class ClosingLine implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+    const count = { passed: 0, failed: unhandledErrors.length, skipped: 0 };
+    for (const module of modules) {
+      if (module.state() === 'failed' && module.children.size === 0) count.failed++;
+      for (const test of module.children.allTests()) {
+        const { state } = test.result();
+        if (state !== 'pending') count[state]++;
+        if (state === 'skipped') process.stdout.write(`skipped: ${test.fullName}\n`);
+      }
+    }
+    const skipped = count.skipped === 0 ? '' : `, ${count.skipped} skipped`;
+    process.on('exit', () => process.stdout.write(`${count.passed} passed, ${count.failed} failed${skipped}\n`));
+  }
+}
