@@ -36,7 +36,7 @@ export interface ProviderRow<Quirks extends object = object> {
   speaks: Speaks;
   /** The provider's id in @pydantic/genai-prices; absent where that list does not know it. */
   priceProvider?: string;
-  docUrl: string;
+  docUrl?: string;
 }
 
 /** True where the row alone does not say where to send: the configuration then refuses a provider without `base_url`. */
