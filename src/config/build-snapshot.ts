@@ -1,0 +1,106 @@
+/** The checked configuration as the snapshot that workers run on. */
+import { keyDigest } from '../core/key-digest.ts';
+import type { Catalog } from './catalog-port.ts';
+import type { LoadedConfig } from './load.ts';
+import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
+import type { ModelFacts } from './resolve.ts';
+import type { Config } from './schema.ts';
+import { hashOf } from './snapshot-hash.ts';
+import type { EgressSettings, KeyRecord, Model, Provider, ServerSettings, Snapshot, TelemetrySettings } from './snapshot.ts';
+import { toCidr } from './values.ts';
+
+export interface SnapshotParts {
+  catalog: Catalog;
+  facts: ModelFacts;
+  /** The installation's secret, hex. */
+  pepper: string;
+  nowMs: number;
+  version: number;
+  /** What this machine has: `process.platform`, `os.availableParallelism()`. */
+  platform: string;
+  cores: number;
+  /** Used where the file has no `admin.key`. */
+  mintedAdminKeyDigest?: string;
+  /** Keys beside those of the file. */
+  mintedKeys?: readonly KeyRecord[];
+}
+
+const MAX_AUTO_WORKERS = 8;
+
+/** `loaded` has passed every check: nothing here can fail. */
+export function buildSnapshot({ settings, pems }: LoadedConfig, parts: SnapshotParts): Snapshot {
+  const providers = providersOf(settings, parts.catalog);
+  const createdS = Math.floor(parts.nowMs / 1000);
+  const content: Omit<Snapshot, 'hash' | 'version'> = {
+    server: serverOf(settings.server, pems.tls, parts),
+    providers,
+    models: byPrecedence(settings.models.map((model) => resolveModel(model, providers, parts.facts, createdS))),
+    keys: [...settings.keys.map((key) => resolveKey(key, parts.pepper)), ...(parts.mintedKeys ?? [])],
+    adminKeyDigest:
+      settings.admin.key === undefined ? (parts.mintedAdminKeyDigest ?? '') : keyDigest(parts.pepper, settings.admin.key),
+    pepper: parts.pepper,
+    egress: egressOf(settings.egress, pems),
+    telemetry: telemetryOf(settings.telemetry),
+  };
+  return { version: parts.version, hash: hashOf(content), ...content };
+}
+
+function providersOf(settings: Config, catalog: Catalog): Record<string, Provider> {
+  return Object.fromEntries(
+    Object.entries(settings.providers).map(([name, config]) => [
+      name,
+      resolveProvider(name, config, catalog.row(config.type ?? name)!),
+    ]),
+  );
+}
+
+/** Exact names first, then wildcards, the longest prefix first; `sort` keeps the order of the file among equals. */
+function byPrecedence(models: Model[]): Model[] {
+  const rank = ({ wildcardPrefix }: Model) => (wildcardPrefix === undefined ? Infinity : wildcardPrefix.length);
+  return models.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
+}
+
+function serverOf(config: Config['server'], tls: ServerSettings['tls'], { platform, cores }: SnapshotParts): ServerSettings {
+  const wanted = config.workers === 'auto' ? Math.min(cores, MAX_AUTO_WORKERS) : config.workers;
+  return {
+    host: config.host,
+    port: config.port,
+    // SO_REUSEPORT spreads connections over listeners on Linux only.
+    workers: platform === 'linux' ? Math.max(1, wanted) : 1,
+    ...(config.public_url !== undefined && { publicUrl: config.public_url.replace(/\/+$/, '') }),
+    maxBodyBytes: config.max_body_bytes,
+    maxHeaderBytes: config.max_header_bytes,
+    maxInflightBytes: config.max_inflight_bytes,
+    headersTimeoutMs: config.headers_timeout_ms,
+    bodyTimeoutMs: config.body_timeout_ms,
+    keepAliveTimeoutMs: config.keep_alive_timeout_ms,
+    drainS: config.drain_s,
+    trustedProxies: config.trusted_proxies.map(toCidr),
+    ...(config.cors !== undefined && { cors: { origins: config.cors.origins, maxAgeS: config.cors.max_age_s } }),
+    ...(tls !== undefined && { tls }),
+  };
+}
+
+function egressOf(config: Config['egress'], pems: LoadedConfig['pems']): EgressSettings {
+  return {
+    allowPrivate: config.allow_private.map(toCidr),
+    ...(config.proxy !== undefined && { proxy: { url: config.proxy.url, noProxy: config.proxy.no_proxy } }),
+    ...(pems.ca !== undefined && { ca: pems.ca }),
+    clientCertificates: pems.clientCertificates,
+  };
+}
+
+function telemetryOf({ otlp, log }: Config['telemetry']): TelemetrySettings {
+  return {
+    ...(otlp !== undefined && {
+      otlp: {
+        endpoint: otlp.endpoint.replace(/\/+$/, ''),
+        headers: otlp.headers,
+        serviceName: otlp.service_name,
+        sampleRatio: otlp.sample_ratio,
+      },
+    }),
+    logLevel: log.level,
+    logFormat: log.format,
+  };
+}

@@ -1,0 +1,115 @@
+/** Names that must be unique, and names that must exist. */
+import { nearest } from '../lib/nearest.ts';
+import type { ConfigIssue } from './issue.ts';
+import { formatPlace, issueAt } from './issue.ts';
+import { select, selectTexts } from './tree.ts';
+import type { Found, ScalarNode, Tree } from './tree.ts';
+
+/** Members of a body that Signalbox itself sets or reads; defaults must not touch them. */
+const OWN_PARAMS = new Set(['model', 'stream', 'messages', 'input']);
+
+export function checkModels(root: Tree): ConfigIssue[] {
+  const models = select(root, 'models.*');
+  return [
+    ...duplicates(selectTexts(root, 'models.*.name'), 'a model'),
+    ...duplicates(selectTexts(root, 'keys.*.name'), 'a key'),
+    ...unknownProviders(root),
+    ...ownParams(root),
+    ...models.flatMap(duplicateTargets),
+    ...models.flatMap(strayWildcards),
+    ...fallbackCircles(root),
+  ];
+}
+
+type Text = Found<ScalarNode> & { text: string };
+
+function duplicates(names: Text[], what: string): ConfigIssue[] {
+  const first = new Map<string, Text>();
+  return names.flatMap((name) => {
+    const earlier = first.get(name.text);
+    if (earlier === undefined) first.set(name.text, name);
+    const message = earlier && `${what} of the name \`${shown(name)}\` is already defined at ${formatPlace(earlier.node.place)}`;
+    return message === undefined ? [] : [issueAt(name.node.place, name.path, message)];
+  });
+}
+
+function unknownProviders(root: Tree): ConfigIssue[] {
+  const known = select(root, 'providers.*').map(({ path }) => String(path.at(-1)));
+  return selectTexts(root, 'models.*.targets.*.provider')
+    .filter(({ text }) => !known.includes(text))
+    .map((found) =>
+      issueAt(
+        found.node.place,
+        found.path,
+        `there is no provider \`${shown(found)}\` under \`providers\``,
+        nearest(found.text, known),
+      ),
+    );
+}
+
+function duplicateTargets(model: Found): ConfigIssue[] {
+  const seen = new Map<string, Found>();
+  return select(model.node, 'targets.*').flatMap((target) => {
+    const [provider, name] = [selectTexts(target.node, 'provider')[0], selectTexts(target.node, 'model')[0]];
+    if (provider === undefined || name === undefined) return [];
+    const id = `${provider.text}/${name.text}`;
+    const first = seen.get(id);
+    if (first === undefined) seen.set(id, target);
+    const message =
+      first &&
+      `the same provider and model as the target at ${formatPlace(first.node.place)}; give one target more weight instead`;
+    return message === undefined ? [] : [issueAt(target.node.place, [...model.path, ...target.path], message)];
+  });
+}
+
+function strayWildcards(model: Found): ConfigIssue[] {
+  const name = selectTexts(model.node, 'name')[0];
+  if (name === undefined || name.text.endsWith('*')) return [];
+  return selectTexts(model.node, 'targets.*.model')
+    .filter(({ text }) => text === '*')
+    .map(({ node, path }) =>
+      issueAt(
+        node.place,
+        [...model.path, ...path],
+        '`*` needs a model whose own name ends in `*`; name the model of the provider',
+      ),
+    );
+}
+
+function ownParams(root: Tree): ConfigIssue[] {
+  return ['params.*', 'drop_params.*']
+    .flatMap((pattern) => select(root, `models.*.targets.*.${pattern}`))
+    .filter(({ node, path }) =>
+      OWN_PARAMS.has(String(node.kind === 'scalar' && path.includes('drop_params') ? node.value : path.at(-1))),
+    )
+    .map(({ keyPlace, path }) => issueAt(keyPlace, path, 'is set by the request or by Signalbox and cannot be changed here'));
+}
+
+/** Each circle once, at the fallback that closes it. */
+function fallbackCircles(root: Tree): ConfigIssue[] {
+  const fallbacks = select(root, 'models.*').flatMap((model) => {
+    const from = selectTexts(model.node, 'name')[0];
+    const lists = ['fallbacks.*', 'fallbacks_on.*.*'].flatMap((pattern) => selectTexts(model.node, pattern));
+    return from === undefined ? [] : lists.map((to) => ({ from, to, path: [...model.path, ...to.path] }));
+  });
+  const issues: ConfigIssue[] = [];
+  const done = new Set<string>();
+  const visit = (model: Text, trail: readonly Text[]): void => {
+    const way = [...trail, model];
+    for (const { to, path } of fallbacks.filter(({ from }) => from.text === model.text)) {
+      const start = way.findIndex(({ text }) => text === to.text);
+      if (start === -1 && !done.has(to.text)) visit(to, way);
+      if (start === -1) continue;
+      const circle = [...way.slice(start), to].map((each) => `\`${shown(each)}\``).join(' → ');
+      issues.push(issueAt(to.node.place, path, `the fallbacks go in a circle: ${circle}`));
+    }
+    done.add(model.text);
+  };
+  for (const { from } of fallbacks) if (!done.has(from.text)) visit(from, []);
+  return issues;
+}
+
+/** What came by reference is shown as it was written. */
+function shown({ node, text }: Text): string {
+  return node.reference ?? text;
+}

@@ -1,0 +1,51 @@
+/** Secrets stand in the file by reference only, and no two keys are the same. No complaint holds a secret. */
+import type { ConfigIssue } from './issue.ts';
+import { formatPath, issueAt } from './issue.ts';
+import { isWholeReference } from './references.ts';
+import { selectTexts } from './tree.ts';
+import type { Tree } from './tree.ts';
+
+const KEYS = ['admin.key', 'keys.*.key'];
+const CREDENTIALS = ['providers.*.api_key', 'providers.*.api_keys.*', 'providers.*.endpoints.*.api_key', 'server.tls.key'];
+const HEADERS = ['providers.*.headers.*', 'telemetry.otlp.headers.*'];
+const SECRET_HEADER = /auth|key|token|secret|cookie|password/i;
+
+const LITERAL = 'a secret must not stand in the file: write a reference, ${env:NAME} or ${file:/path}';
+
+export function checkSecrets(root: Tree): ConfigIssue[] {
+  return [...literalSecrets(root), ...literalHeaders(root), ...proxyPassword(root), ...equalKeys(root)];
+}
+
+function literalSecrets(root: Tree): ConfigIssue[] {
+  const isCredential = (pattern: string) => CREDENTIALS.includes(pattern);
+  return [...KEYS, ...CREDENTIALS].flatMap((pattern) =>
+    selectTexts(root, pattern)
+      .filter(({ node, text }) => !isWholeReference(node.reference) && !(isCredential(pattern) && text === 'none'))
+      .map(({ node, path }) => issueAt(node.place, path, LITERAL)),
+  );
+}
+
+/** Part of a value may be literal here: `Bearer ${env:TOKEN}`. */
+function literalHeaders(root: Tree): ConfigIssue[] {
+  return HEADERS.flatMap((pattern) => selectTexts(root, pattern))
+    .filter(({ node, path }) => node.reference === undefined && SECRET_HEADER.test(String(path.at(-1))))
+    .map(({ node, path }) => issueAt(node.place, path, LITERAL));
+}
+
+function proxyPassword(root: Tree): ConfigIssue[] {
+  return selectTexts(root, 'egress.proxy.url')
+    .filter(({ node, text }) => node.reference === undefined && /\/\/[^/]*@/.test(text))
+    .map(({ node, path }) => issueAt(node.place, path, LITERAL));
+}
+
+function equalKeys(root: Tree): ConfigIssue[] {
+  const seen = new Map<string, string>();
+  const issues: ConfigIssue[] = [];
+  for (const { node, path, text } of KEYS.flatMap((pattern) => selectTexts(root, pattern))) {
+    const isUnresolved = node.reference === text;
+    const first = isUnresolved ? undefined : seen.get(text);
+    if (first !== undefined) issues.push(issueAt(node.place, path, `has the same secret as ${first}`));
+    if (!isUnresolved) seen.set(text, first ?? formatPath(path));
+  }
+  return issues;
+}

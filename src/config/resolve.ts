@@ -1,0 +1,143 @@
+/** One entry of the configuration at a time, as the data plane wants it: catalog rows, credentials and defaults filled in. */
+import { keyDigest } from '../core/key-digest.ts';
+import type { PriceOverride, PriceState } from '../core/price.ts';
+import type { Endpoint, Timeouts } from '../core/target.ts';
+import { DEFAULT_TIMEOUTS } from '../core/target.ts';
+import type { ProviderQuirks } from '../providers/quirks.ts';
+import type { CatalogRow } from './catalog-port.ts';
+import type { Config, ModelConfig, ProviderConfig, TargetConfig } from './schema.ts';
+import type { KeyRecord, Model, PricedTarget, Provider } from './snapshot.ts';
+
+/** Prices and sizes of models as the public list knows them. */
+export interface ModelFacts {
+  priceOf: (query: ModelQuery) => PriceState;
+  contextWindowOf: (query: ModelQuery) => number | undefined;
+}
+
+export interface ModelQuery {
+  priceProvider?: string | undefined;
+  providerApiUrl: string;
+  upstreamModel: string;
+  override?: PriceOverride | undefined;
+}
+
+const NO_CREDENTIAL = 'none';
+
+export function resolveProvider(name: string, config: ProviderConfig, row: CatalogRow): Provider {
+  return {
+    name,
+    type: row.id,
+    dialect: row.dialect,
+    endpoints: endpointsOf(config, row),
+    quirks: { ...row.quirks, ...quirksOf(config.quirks ?? {}) },
+    speaks: row.speaks,
+    ...(row.priceProvider !== undefined && { priceProvider: row.priceProvider }),
+  };
+}
+
+function endpointsOf(config: ProviderConfig, row: CatalogRow): Endpoint[] {
+  const headers = { ...row.fixedHeaders, ...lowerCaseNames(config.headers ?? {}) };
+  const endpoint = (baseUrl: string | undefined, credential: string | undefined, weight: number): Endpoint => ({
+    baseUrl: (baseUrl ?? row.baseUrl ?? '').replace(/\/+$/, ''),
+    headers: { ...headers, ...credentialHeader(credential, row) },
+    weight,
+  });
+  if (config.endpoints !== undefined) {
+    return config.endpoints.map((each) =>
+      endpoint(each.base_url ?? config.base_url, each.api_key ?? config.api_key, each.weight),
+    );
+  }
+  const credentials = config.api_keys ?? [config.api_key];
+  return credentials.map((credential) => endpoint(config.base_url, credential, 1));
+}
+
+function credentialHeader(credential: string | undefined, { auth }: CatalogRow): Record<string, string> {
+  if (credential === undefined || credential === NO_CREDENTIAL || auth === 'none') return {};
+  return { [auth.header]: `${auth.prefix}${credential}` };
+}
+
+function lowerCaseNames(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+function quirksOf(config: NonNullable<ProviderConfig['quirks']>): ProviderQuirks {
+  const { include_usage, usage_in, reasoning_field, reasoning_out, output_excludes_reasoning, loose_errors, ...same } = config;
+  return {
+    ...same,
+    ...(include_usage !== undefined && { includeUsage: include_usage }),
+    ...(usage_in !== undefined && { usageIn: usage_in }),
+    ...(reasoning_field !== undefined && { reasoningField: reasoning_field }),
+    ...(reasoning_out !== undefined && { reasoningOut: reasoning_out }),
+    ...(output_excludes_reasoning !== undefined && { outputExcludesReasoning: output_excludes_reasoning }),
+    ...(loose_errors !== undefined && { looseErrors: loose_errors }),
+  };
+}
+
+/** `createdS` is when this configuration was read: the file does not say more. */
+export function resolveModel(
+  config: ModelConfig,
+  providers: Record<string, Provider>,
+  facts: ModelFacts,
+  createdS: number,
+): Model {
+  const targets = config.targets.map((target) => resolveTarget(target, providers[target.provider]!, facts));
+  const contextWindow = config.context_window ?? smallestWindow(config.targets, providers, facts);
+  return {
+    name: config.name,
+    ...(config.name.endsWith('*') && { wildcardPrefix: config.name.slice(0, -1) }),
+    targets,
+    ...(contextWindow !== undefined && { contextWindow }),
+    ...(config.max_output_tokens !== undefined && { maxOutputTokens: config.max_output_tokens }),
+    ...(config.capabilities !== undefined && { capabilities: config.capabilities }),
+    createdS,
+  };
+}
+
+function resolveTarget(config: TargetConfig, provider: Provider, facts: ModelFacts): PricedTarget {
+  const isLazy = config.model === '*' && config.price === undefined;
+  return {
+    id: `${config.provider}/${config.model}`,
+    provider: config.provider,
+    upstreamModel: config.model,
+    weight: config.weight,
+    order: 1,
+    timeouts: timeoutsOf(config.timeouts),
+    ...(config.price !== undefined && { price: config.price }),
+    ...(config.params !== undefined && { defaultParams: config.params }),
+    ...(config.drop_params !== undefined && { dropParams: config.drop_params }),
+    priceState: isLazy ? { status: 'lazy' } : facts.priceOf(queryOf(config, provider)),
+  };
+}
+
+function timeoutsOf(config: TargetConfig['timeouts']): Timeouts {
+  if (config === undefined) return { ...DEFAULT_TIMEOUTS };
+  const { connect_ms, first_byte_ms, idle_ms, total_ms } = config;
+  return { connectMs: connect_ms, firstByteMs: first_byte_ms, idleMs: idle_ms, totalMs: total_ms };
+}
+
+/** A prompt must fit whichever target is chosen. */
+function smallestWindow(targets: TargetConfig[], providers: Record<string, Provider>, facts: ModelFacts): number | undefined {
+  const windows = targets.map((target) => facts.contextWindowOf(queryOf(target, providers[target.provider]!)));
+  const known = windows.filter((window) => window !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+function queryOf(target: TargetConfig, provider: Provider): ModelQuery {
+  return {
+    priceProvider: provider.priceProvider,
+    providerApiUrl: provider.endpoints[0]!.baseUrl,
+    upstreamModel: target.model,
+    override: target.price,
+  };
+}
+
+export function resolveKey(config: Config['keys'][number], pepper: string): KeyRecord {
+  return {
+    name: config.name,
+    digest: keyDigest(pepper, config.key),
+    models: config.models,
+    agents: [],
+    blocked: config.blocked,
+    ...(config.expires_at !== undefined && { expiresAtMs: Date.parse(config.expires_at) }),
+  };
+}
