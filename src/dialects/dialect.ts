@@ -95,8 +95,8 @@ export interface Dialect {
   error: ErrorDialect;
   usage: {
     /** Usage and finish from a whole answer's parsed body; undefined usage where it carries none. */
-    summarize(body: JsonObject): AnswerSummary;
-    tap(options: TapOptions): StreamTap;
+    summarize: (body: JsonObject) => AnswerSummary;
+    tap: (options: TapOptions) => StreamTap;
   };
 }
 

@@ -46,7 +46,12 @@ interface AttemptResult {
   undelivered?: boolean;
 }
 
-async function attemptOne(exchange: Exchange, body: ClientBody, target: PricedTarget, endpoint: Endpoint): Promise<AttemptResult> {
+async function attemptOne(
+  exchange: Exchange,
+  body: ClientBody,
+  target: PricedTarget,
+  endpoint: Endpoint,
+): Promise<AttemptResult> {
   const { plane } = exchange;
   const spanId = plane.spanId();
   const prepared = prepare(exchange, body, target, spanId);
@@ -55,7 +60,7 @@ async function attemptOne(exchange: Exchange, body: ClientBody, target: PricedTa
     endpoint,
     method: 'POST',
     path: prepared.path,
-    headers: { ...prepared.headers, 'user-agent': plane.userAgent },
+    headers: prepared.headers,
     body: prepared.body,
     timeouts: target.timeouts,
     stream: exchange.stream,
@@ -66,7 +71,7 @@ async function attemptOne(exchange: Exchange, body: ClientBody, target: PricedTa
   const headersMs = performance.now() - startedAt;
   exchange.waitedMs += headersMs;
   attempt.fact.headersMs = headersMs;
-  if ('error' in outcome) {
+  if (outcome.failed) {
     closeAttempt(attempt, outcome.error);
     return { failure: namedAfter(outcome.error, target), undelivered: outcome.undelivered };
   }
@@ -74,7 +79,11 @@ async function attemptOne(exchange: Exchange, body: ClientBody, target: PricedTa
   return { served: { answer: outcome, prepared, attempt } };
 }
 
-function openAttempt(exchange: Exchange, target: PricedTarget, begun: { spanId: string; startedAt: number; sent: Dispatched }): OpenAttempt {
+function openAttempt(
+  exchange: Exchange,
+  target: PricedTarget,
+  begun: { spanId: string; startedAt: number; sent: Dispatched },
+): OpenAttempt {
   const fact: AttemptFact = {
     target: target.id,
     provider: target.provider,

@@ -14,5 +14,5 @@ export function countLocally(exchange: Exchange, body: ClientBody, response: Ser
   exchange.warnings.push({ param: 'input_tokens', reason: 'estimated, since no provider of this model counts tokens' });
   exchange.outcome = 'ok';
   exchange.status = 200;
-  sendJson(response, 200, { input_tokens: estimateInputTokens(request) }, exchangeHeaders(exchange));
+  sendJson(response, 200, exchangeHeaders(exchange), { input_tokens: estimateInputTokens(request) });
 }

@@ -39,7 +39,8 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     else await replyUnary(exchange, served, response);
   } catch (thrown) {
     const error = noteFailure(exchange, thrown);
-    if (!response.headersSent) for (const [name, value] of Object.entries(exchangeHeaders(exchange))) response.setHeader(name, value!);
+    if (!response.headersSent)
+      for (const [name, value] of Object.entries(exchangeHeaders(exchange))) response.setHeader(name, value!);
     throw error;
   } finally {
     await settle(exchange);

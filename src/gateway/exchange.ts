@@ -72,7 +72,7 @@ export function beginExchange(plane: Plane, surface: Surface, request: EdgeReque
 }
 
 function traceOf(plane: Plane, request: EdgeRequest): Exchange['trace'] {
-  const parent = parseTraceparent(request.headers.traceparent as string | undefined);
+  const parent = parseTraceparent(request.headers.traceparent);
   const spanId = plane.spanId();
   if (parent === undefined) return { traceId: plane.traceId(), spanId, sampled: plane.sample() };
   const state = request.headers.tracestate;
@@ -124,9 +124,8 @@ export async function settle(exchange: Exchange): Promise<void> {
 }
 
 function factOf(exchange: Exchange): ExchangeFact {
-  const { request, failure, cost, resolved, target, trace } = exchange;
-  const now = performance.now();
-  const totalMs = now - request.startedAt;
+  const { request } = exchange;
+  const totalMs = performance.now() - request.startedAt;
   return {
     kind: 'exchange',
     id: request.id,
@@ -142,28 +141,38 @@ function factOf(exchange: Exchange): ExchangeFact {
     responseBytes: exchange.responseBytes,
     totalMs,
     overheadMs: Math.max(0, totalMs - exchange.waitedMs),
-    trace: {
-      traceId: trace.traceId,
-      spanId: trace.spanId,
-      sampled: trace.sampled,
-      ...(trace.parentSpanId === undefined ? {} : { parentSpanId: trace.parentSpanId }),
-    },
     ...present({
       key: exchange.key?.name,
-      model: resolved?.model.name,
+      model: exchange.resolved?.model.name,
       askedModel: exchange.askedModel?.slice(0, 128),
-      provider: target?.provider,
-      target: target?.id,
+      provider: exchange.target?.provider,
+      target: exchange.target?.id,
       upstreamModel: exchange.upstreamModel,
-      error: failure?.code,
-      errorMessage: failure === undefined ? undefined : exchange.line.redact(failure.message).slice(0, 500),
+      firstByteMs: exchange.firstByteAt === undefined ? undefined : exchange.firstByteAt - request.startedAt,
       finish: exchange.finish,
       usage: exchange.usage,
-      costNanoUsd: cost !== undefined && 'nanoUsd' in cost ? cost.nanoUsd : undefined,
-      unpriced: cost !== undefined && 'unpriced' in cost ? true : undefined,
-      firstByteMs: exchange.firstByteAt === undefined ? undefined : exchange.firstByteAt - request.startedAt,
+      trace: tracePart(exchange.trace),
     }),
+    ...moneyPart(exchange.cost),
+    ...failurePart(exchange),
   };
+}
+
+/** Without `tracestate`, which is the client's own word. */
+function tracePart({ traceId, spanId, parentSpanId, sampled }: Exchange['trace']): ExchangeFact['trace'] {
+  return { traceId, spanId, sampled, ...(parentSpanId === undefined ? {} : { parentSpanId }) };
+}
+
+function moneyPart(cost: Cost | undefined): Pick<ExchangeFact, 'costNanoUsd' | 'unpriced'> {
+  if (cost === undefined) return {};
+  return 'nanoUsd' in cost ? { costNanoUsd: cost.nanoUsd } : { unpriced: true };
+}
+
+const MAX_MESSAGE_LENGTH = 500;
+
+function failurePart({ failure, line }: Exchange): Pick<ExchangeFact, 'error' | 'errorMessage'> {
+  if (failure === undefined) return {};
+  return { error: failure.code, errorMessage: line.redact(failure.message).slice(0, MAX_MESSAGE_LENGTH) };
 }
 
 /** Without the members that are undefined: a fact holds what is known. */

@@ -18,14 +18,24 @@ export function healthRoutes(readiness: Readiness): Route[] {
       method: 'GET',
       path: '/',
       policy,
-      handle: (_request, response) => sendJson(response, 200, { name: 'signalbox', version: readiness.version }),
+      handle: (_request, response) => sendJson(response, 200, {}, { name: 'signalbox', version: readiness.version }),
     },
-    { method: 'GET', path: '/health/live', policy, handle: (_request, response) => sendJson(response, 200, { status: 'live' }) },
+    {
+      method: 'GET',
+      path: '/health/live',
+      policy,
+      handle: (_request, response) => sendJson(response, 200, {}, { status: 'live' }),
+    },
     { method: 'GET', path: '/health/ready', policy, handle: (request, response) => answerReady(readiness, request, response) },
   ];
 }
 
 function answerReady(readiness: Readiness, _request: EdgeRequest, response: ServerResponse): void {
   const ready = readiness.ready();
-  sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready', snapshot: readiness.snapshotHash() ?? null });
+  sendJson(
+    response,
+    ready ? 200 : 503,
+    {},
+    { status: ready ? 'ready' : 'not ready', snapshot: readiness.snapshotHash() ?? null },
+  );
 }

@@ -26,21 +26,26 @@ export function modelRoutes(line: () => Line, nowMs: () => number): Route[] {
 
 function listModels(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): void {
   const models = line.modelsOf(line.authenticate(request.headers, nowMs));
-  if (!asksAsAnthropic(request)) return sendJson(response, 200, { object: 'list', data: models.map(openAiModel) });
+  if (!asksAsAnthropic(request)) return sendJson(response, 200, {}, { object: 'list', data: models.map(openAiModel) });
   const { page, hasMore } = anthropicPage(models, new URLSearchParams(request.query));
-  sendJson(response, 200, {
-    data: page.map(anthropicModel),
-    has_more: hasMore,
-    first_id: page.at(0)?.name ?? null,
-    last_id: page.at(-1)?.name ?? null,
-  });
+  sendJson(
+    response,
+    200,
+    {},
+    {
+      data: page.map(anthropicModel),
+      has_more: hasMore,
+      first_id: page.at(0)?.name ?? null,
+      last_id: page.at(-1)?.name ?? null,
+    },
+  );
 }
 
 function showModel(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): void {
   const key = line.authenticate(request.headers, nowMs);
   const found = line.resolve(request.params['id'] ?? '', key);
   const shown = { ...found.model, name: found.name };
-  sendJson(response, 200, asksAsAnthropic(request) ? anthropicModel(shown) : openAiModel(shown));
+  sendJson(response, 200, {}, asksAsAnthropic(request) ? anthropicModel(shown) : openAiModel(shown));
 }
 
 function asksAsAnthropic(request: EdgeRequest): boolean {

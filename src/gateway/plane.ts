@@ -2,14 +2,15 @@ import type { PricedTarget } from '../config/snapshot.ts';
 import type { Fact } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
+import type { Wheel } from '../upstream/wheel.ts';
 import type { Line } from './line.ts';
 
 /** What every exchange of a worker shares, handed in by the composition root. */
 export interface Plane {
   worker: number;
-  userAgent: string;
   /** The line of the newest snapshot. */
   line: () => Line;
+  wheel: Wheel;
   send: (request: UpstreamRequest) => Dispatched;
   /** The price of a target, wildcards filled in; a promise only where the main thread must look it up first. */
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;

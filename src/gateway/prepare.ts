@@ -3,7 +3,7 @@ import type { ChatRequest } from '../core/chat.ts';
 import { GatewayError } from '../core/errors.ts';
 import { ANTHROPIC_VERSION } from '../dialects/anthropic-messages/wire.ts';
 import type { Dialect, JsonObject } from '../dialects/dialect.ts';
-import { upstreamHeaders } from '../http/headers.ts';
+import { REQUEST_HEADERS, upstreamHeaders } from '../http/headers.ts';
 import { formatTraceparent } from '../lib/ids.ts';
 import { type MemberChanges, spliceMembers } from '../lib/json-splice.ts';
 import { type ClientBody, parsedBody, streamOptions } from './body.ts';
@@ -28,7 +28,9 @@ export interface Prepared {
 export function prepare(exchange: Exchange, body: ClientBody, target: PricedTarget, spanId: string): Prepared {
   const { surface, line } = exchange;
   const provider = line.provider(target);
-  const prepared = surface.isNative(provider) ? relayed(exchange, body, target, provider) : translated(exchange, body, target, provider);
+  const prepared = surface.isNative(provider)
+    ? relayed(exchange, body, target, provider)
+    : translated(exchange, body, target, provider);
   addTraceHeaders(exchange, prepared.headers, spanId);
   return prepared;
 }
@@ -39,7 +41,7 @@ function relayed(exchange: Exchange, body: ClientBody, target: PricedTarget, pro
   const changes = relayChanges(body, target, provider, asksUsage);
   return {
     path: surface.upstreamPath + request.query,
-    headers: upstreamHeaders(request.headers, provider.dialect),
+    headers: upstreamHeaders(request.headers, REQUEST_HEADERS[provider.dialect]),
     body: changes === undefined ? body.bytes : spliceMembers(body.bytes, body.scan, changes),
     stripUsage: asksUsage,
   };
@@ -59,7 +61,11 @@ function relayChanges(body: ClientBody, target: PricedTarget, provider: Provider
 }
 
 /** A parameter the provider calls by another name keeps its bytes under that name, unless the client sent both. */
-function renameMembers(changes: Record<string, string | undefined>, body: ClientBody, rename: Readonly<Record<string, string>> = {}): void {
+function renameMembers(
+  changes: Record<string, string | undefined>,
+  body: ClientBody,
+  rename: Readonly<Record<string, string>> = {},
+): void {
   for (const [ours, theirs] of Object.entries(rename)) {
     const span = body.scan.members.get(ours);
     if (span === undefined || body.scan.members.has(theirs)) continue;
@@ -71,7 +77,8 @@ function renameMembers(changes: Record<string, string | undefined>, body: Client
 function translated(exchange: Exchange, body: ClientBody, target: PricedTarget, provider: Provider): Prepared {
   const from = exchange.surface.dialect;
   const to = chatDialect(provider.dialect);
-  if (from === undefined || to === undefined) throw new GatewayError('not_supported_here', { details: { provider: provider.name } });
+  if (from === undefined || to === undefined)
+    throw new GatewayError('not_supported_here', { details: { provider: provider.name } });
   const request = from.request.decode(parsedBody(body), plainHeaders(exchange));
   const maxOutputTokens = exchange.resolved?.model.maxOutputTokens;
   const encoded = to.request.encode(request, {
@@ -82,7 +89,10 @@ function translated(exchange: Exchange, body: ClientBody, target: PricedTarget, 
   });
   return {
     path: to.path,
-    headers: { 'content-type': 'application/json', ...(to.id === 'anthropic-messages' ? { 'anthropic-version': ANTHROPIC_VERSION } : {}) },
+    headers: {
+      'content-type': 'application/json',
+      ...(to.id === 'anthropic-messages' ? { 'anthropic-version': ANTHROPIC_VERSION } : {}),
+    },
     body: Buffer.from(JSON.stringify(withTargetParams(encoded, target))),
     stripUsage: false,
     translation: { dialect: to, request },
@@ -96,7 +106,9 @@ function withTargetParams(encoded: JsonObject, target: PricedTarget): JsonObject
 }
 
 function plainHeaders(exchange: Exchange): Record<string, string> {
-  const entries = Object.entries(exchange.request.headers).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  const entries = Object.entries(exchange.request.headers).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
   return Object.fromEntries(entries);
 }
 

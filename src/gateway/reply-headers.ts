@@ -15,7 +15,8 @@ export function exchangeHeaders(exchange: Exchange): OutgoingHttpHeaders {
   };
   if (exchange.target !== undefined) headers['x-signalbox-provider'] = exchange.target.provider;
   if (exchange.resolved !== undefined) headers['x-signalbox-model'] = headerText(exchange.resolved.name);
-  if (exchange.cost !== undefined && 'nanoUsd' in exchange.cost) headers['x-signalbox-cost-usd'] = formatUsd(exchange.cost.nanoUsd);
+  if (exchange.cost !== undefined && 'nanoUsd' in exchange.cost)
+    headers['x-signalbox-cost-usd'] = formatUsd(exchange.cost.nanoUsd);
   if (exchange.warnings.length > 0) headers['x-signalbox-warnings'] = warningText(exchange);
   return headers;
 }

@@ -46,7 +46,7 @@ async function relayWhole(exchange: Exchange, { answer }: Served, { bytes, respo
   if (parsed !== undefined) noteSummary(exchange, exchange.surface.summarize(parsed));
   await priceAnswer(exchange);
   finish(exchange, answer.status, bytes.length);
-  sendJson(response, answer.status, bytes, answerHeaders(exchange, answer));
+  sendJson(response, answer.status, answerHeaders(exchange, answer), bytes);
 }
 
 async function translateWhole(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): Promise<void> {
@@ -60,20 +60,33 @@ async function translateWhole(exchange: Exchange, { answer, prepared }: Served, 
   const encoded = exchange.surface.dialect!.response.encode(decoded, context, (warning) => exchange.warnings.push(warning));
   const body = Buffer.from(JSON.stringify(encoded));
   finish(exchange, answer.status, body.length);
-  sendJson(response, answer.status, body, exchangeHeaders(exchange));
+  sendJson(response, answer.status, exchangeHeaders(exchange), body);
 }
 
 /** An answer too large to hold goes on as it comes; usage is looked for in its last bytes, where providers put it. */
-async function passLargeAnswer(exchange: Exchange, { answer, attempt, prepared }: Served, part: { head: Buffer; response: ServerResponse }): Promise<void> {
+async function passLargeAnswer(
+  exchange: Exchange,
+  { answer, attempt, prepared }: Served,
+  part: { head: Buffer; response: ServerResponse },
+): Promise<void> {
   if (prepared.translation !== undefined) {
     attempt.abort();
     throw unreadable(exchange, 'it is larger than 64 MiB');
   }
   const { 'content-length': length } = answer.headers;
-  part.response.writeHead(answer.status, { ...answerHeaders(exchange, answer), ...(length === undefined ? {} : { 'content-length': length }) });
+  part.response.writeHead(answer.status, {
+    ...answerHeaders(exchange, answer),
+    ...(length === undefined ? {} : { 'content-length': length }),
+  });
   const tail = usageInTail();
   tail.see(part.head);
-  const end = await pipeBody({ head: part.head, body: answer.body, response: part.response, see: tail.see });
+  const end = await pipeBody({
+    head: part.head,
+    body: answer.body,
+    response: part.response,
+    wheel: exchange.plane.wheel,
+    see: tail.see,
+  });
   exchange.responseBytes = end.bytes;
   closeAttempt(attempt, end.error);
   noteSummary(exchange, exchange.surface.summarize(tail.answer()));
@@ -93,7 +106,7 @@ function refuse(exchange: Exchange, { answer, prepared }: Served, { bytes, respo
   const clean = Buffer.from(exchange.line.redact(bytes.toString('utf8')));
   exchange.status = status;
   exchange.responseBytes = clean.length;
-  sendJson(response, status, clean, answerHeaders(exchange, answer));
+  sendJson(response, status, answerHeaders(exchange, answer), clean);
 }
 
 export function noteSummary(exchange: Exchange, summary: ReturnType<Exchange['surface']['summarize']>): void {

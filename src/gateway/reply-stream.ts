@@ -1,0 +1,110 @@
+import type { ServerResponse } from 'node:http';
+
+import { GatewayError } from '../core/errors.ts';
+import type { Usage } from '../core/usage.ts';
+import { relayStream } from '../upstream/relay.ts';
+import { pumpStream } from '../upstream/stream.ts';
+import type { StreamResult } from '../upstream/types.ts';
+import { type Served, closeAttempt } from './attempt.ts';
+import { type Exchange, noteFailure } from './exchange.ts';
+import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
+import { unreadable } from './reply-unary.ts';
+import { createTranslateStage } from './translate-stage.ts';
+
+/** `no-transform` and `x-accel-buffering` keep compressing and buffering proxies from holding events back. */
+const STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+};
+
+/** Answers a stream: relayed to the byte, or translated. Throws only where nothing was sent yet. */
+export async function replyStream(exchange: Exchange, served: Served, response: ServerResponse): Promise<void> {
+  const { prepared, attempt } = served;
+  if (prepared.translation !== undefined && !exchange.stream) {
+    attempt.abort();
+    throw unreadable(exchange, 'it is a stream, and none was asked for');
+  }
+  const streamed = prepared.translation === undefined ? relay(exchange, served, response) : translate(exchange, served, response);
+  const waitedFrom = performance.now();
+  const result = await streamed.result;
+  exchange.waitedMs += performance.now() - waitedFrom;
+  noteStream(exchange, { result, ...streamed.told() });
+  if (result.firstByteAt !== undefined) {
+    exchange.firstByteAt = result.firstByteAt;
+    attempt.fact.firstByteMs = result.firstByteAt - attempt.startedAt;
+  }
+  closeAttempt(attempt, exchange.failure);
+  if (exchange.failure !== undefined && !response.headersSent && !exchange.gone) throw exchange.failure;
+}
+
+/** What a stream said of itself. */
+interface Told {
+  usage: Usage | undefined;
+  finish: string | undefined;
+  model: string | undefined;
+  /** The provider's own error event, in its words. */
+  said: string | undefined;
+}
+
+interface Streamed {
+  result: Promise<StreamResult>;
+  told: () => Told;
+}
+
+function relay(exchange: Exchange, { answer, prepared }: Served, response: ServerResponse): Streamed {
+  const { surface, request, plane } = exchange;
+  const tap = surface.tap({ stripUsage: prepared.stripUsage });
+  setHead(response, answer.status, { ...STREAM_HEADERS, ...answerHeaders(exchange, answer) });
+  const failEvent = (error: GatewayError): string => surface.errors.event(error, request.id);
+  const result = relayStream({ body: answer.body, tap, failEvent, rewrite: prepared.stripUsage }, response, {
+    wheel: plane.wheel,
+  });
+  return { result, told: () => ({ usage: tap.usage, finish: tap.finish, model: tap.model, said: tap.failure?.message }) };
+}
+
+function translate(exchange: Exchange, { answer, prepared }: Served, response: ServerResponse): Streamed {
+  const { surface, request, plane } = exchange;
+  const { dialect, request: asked } = prepared.translation!;
+  const context = { requestId: request.id, nowS: Math.floor(plane.nowMs() / 1000), includeUsage: asked.includeUsage };
+  // What is found inexpressible in the middle of a stream can no longer stand in a header; the fact has it.
+  const stage = createTranslateStage(dialect, surface.dialect!, context, (warning) => exchange.warnings.push(warning));
+  setHead(response, answer.status, { ...exchangeHeaders(exchange), ...STREAM_HEADERS });
+  const result = pumpStream(answer.body, response, stage, { wheel: plane.wheel });
+  const { notes } = stage;
+  return { result, told: () => ({ usage: notes.usage, finish: notes.finish, model: notes.model, said: notes.failure?.message }) };
+}
+
+/** The head leaves with the first event, so that an upstream which fails before it can still be answered with a status. */
+function setHead(response: ServerResponse, status: number, headers: Record<string, unknown>): void {
+  response.statusCode = status;
+  for (const name in headers) response.setHeader(name, headers[name] as string);
+}
+
+function noteStream(exchange: Exchange, { result, usage, finish, model, said }: Told & { result: StreamResult }): void {
+  exchange.responseBytes = result.bytes;
+  exchange.status = 200;
+  if (usage !== undefined) exchange.usage = usage;
+  if (finish !== undefined) exchange.finish = finish;
+  if (model !== undefined) exchange.upstreamModel = model.slice(0, 256);
+  OUTCOMES[result.end](exchange, result, said);
+}
+
+const OUTCOMES: Record<StreamResult['end'], (exchange: Exchange, result: StreamResult, said: string | undefined) => void> = {
+  whole: (exchange) => {
+    exchange.outcome = 'ok';
+  },
+  upstream_error: (exchange, _result, said) => {
+    const message = exchange.line.redact(said ?? 'The upstream ended its stream with an error');
+    noteFailure(exchange, new GatewayError('upstream_error', { details: { message } }), 'upstream_error');
+    exchange.status = 200;
+  },
+  incomplete: (exchange, result) => {
+    noteFailure(exchange, result.error ?? new GatewayError('upstream_incomplete'), 'upstream_incomplete');
+    if (result.firstByteAt !== undefined) exchange.status = 200;
+  },
+  client_gone: (exchange, result) => {
+    exchange.gone = true;
+    noteFailure(exchange, result.error ?? new GatewayError('client_gone'), 'client_gone');
+  },
+};

@@ -1,0 +1,86 @@
+import type { Warning } from '../core/chat.ts';
+import { type FinishReason } from '../core/chat.ts';
+import { GatewayError } from '../core/errors.ts';
+import type { StreamPart, UpstreamFailure } from '../core/parts.ts';
+import type { Usage } from '../core/usage.ts';
+import type { Dialect, ReplyContext } from '../dialects/dialect.ts';
+import { createSseParser, SseEventTooLargeError } from '../lib/sse-parser.ts';
+import type { StreamStage } from '../upstream/types.ts';
+
+/** What a translated stream told of itself, beside what the client got. */
+export interface TranslateNotes {
+  usage?: Usage;
+  finish?: FinishReason;
+  model?: string;
+  failure?: UpstreamFailure;
+}
+
+export interface TranslateStage extends StreamStage {
+  readonly notes: TranslateNotes;
+}
+
+/** No provider's event is a tenth of that; a longer one is garbage or an attack on memory. */
+const MAX_EVENT_BYTES = 8 * 1024 * 1024;
+
+/** A provider's stream in one dialect, a client's in another: SSE → events → parts → events. */
+export function createTranslateStage(
+  from: Dialect,
+  to: Dialect,
+  context: ReplyContext,
+  warn: (warning: Warning) => void,
+): TranslateStage {
+  const decoder = from.stream.decoder();
+  const encoder = to.stream.encoder(context, warn);
+  const notes: TranslateNotes = {};
+  let state: StreamStage['state'] = 'open';
+  let out = '';
+
+  const emit = (part: StreamPart): void => {
+    // Whatever follows the end belongs to no answer.
+    if (state !== 'open') return;
+    note(notes, part);
+    out += encoder.encode(part);
+    if (part.type === 'end') state = 'done';
+    if (part.type === 'error') state = 'error';
+  };
+  const parser = createSseParser({
+    maxEventBytes: MAX_EVENT_BYTES,
+    onEvent: (event) => {
+      for (const part of decoder.decode(event)) emit(part);
+    },
+  });
+  const taken = (): string | undefined => {
+    const text = out;
+    out = '';
+    return text === '' ? undefined : text;
+  };
+
+  return {
+    notes,
+    get state() {
+      return state;
+    },
+    atBoundary: true,
+    push(chunk) {
+      try {
+        parser.push(chunk);
+      } catch (error) {
+        throw error instanceof SseEventTooLargeError ? new GatewayError('upstream_bad_response', { cause: error }) : error;
+      }
+      return taken();
+    },
+    end() {
+      parser.end();
+      for (const part of decoder.finish()) emit(part);
+      return taken();
+    },
+    fail: (error) => encoder.fail(error),
+  };
+}
+
+function note(notes: TranslateNotes, part: StreamPart): void {
+  if (part.type === 'usage') notes.usage = part.usage;
+  else if (part.type === 'finish') notes.finish = part.reason;
+  else if (part.type === 'start') notes.model = part.model;
+  else if (part.type === 'error') notes.failure = part.error;
+}
