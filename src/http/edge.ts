@@ -1,6 +1,8 @@
 /** The shapes between the HTTP edge and what answers behind it. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 
+import type { GatewayError } from '../core/errors.ts';
+
 /** Who may call a route, what it reads, and in whose words it refuses. A route without a policy does not compile. */
 export interface RoutePolicy {
   /** `public`: anybody. `key`: a virtual key. `control`: relayed to the control plane, which decides itself. */
@@ -37,4 +39,53 @@ export interface EdgeRequest {
   body(): Promise<Buffer>;
   /** Hooks the client's leaving before the reply is whole; fires at most once, also if it has already left. */
   onGone(listener: () => void): void;
+}
+
+/** What the edge reads of the configuration (the snapshot's `server`); a new object means a reload. */
+export interface EdgeSettings {
+  publicUrl?: string;
+  maxBodyBytes: number;
+  maxHeaderBytes: number;
+  headersTimeoutMs: number;
+  bodyTimeoutMs: number;
+  keepAliveTimeoutMs: number;
+  trustedProxies: readonly string[];
+  cors?: { origins: readonly string[]; maxAgeS: number };
+  /** PEM texts. */
+  tls?: { cert: string; key: string };
+}
+
+/** Turned away before any handler ran. */
+export interface Refusal {
+  requestId: string;
+  /** Absent where the request had no valid target, or was no HTTP at all. */
+  route: Route | undefined;
+  error: GatewayError;
+}
+
+export interface EdgeOptions {
+  settings: () => EdgeSettings;
+  routes: readonly Route[];
+  /** The body of an error in a route's own words. */
+  errors: (kind: RoutePolicy['errors']) => (error: GatewayError, requestId: string) => object;
+  newRequestId: () => string;
+  /** The process-wide budget of bytes in flight; false: nothing left. */
+  reserveBytes: (bytes: number) => boolean;
+  releaseBytes: (bytes: number) => void;
+  /** A failure of our own: a handler threw something that is not a refusal. */
+  onFailure: (failure: { requestId: string; error: unknown }) => void;
+  onRefused?: (refusal: Refusal) => void;
+}
+
+export interface Edge {
+  /** Resolves with the bound address; rejects as `net.Server` does (EADDRINUSE…). Port 0 takes a free one. */
+  listen(at: { host: string; port: number; reusePort?: boolean }): Promise<{ host: string; port: number }>;
+  /**
+   * Stops listening, closes idle connections, marks every further answer `Connection: close`; resolves when no request is in flight.
+   * Idempotent; waits as long as it takes: whoever calls it keeps the time and then calls `close`.
+   */
+  drain(): Promise<void>;
+  /** Cuts every connection now. */
+  close(): Promise<void>;
+  inFlight(): number;
 }

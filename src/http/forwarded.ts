@@ -1,0 +1,55 @@
+/** The client's address, seen through the proxies that the operator trusts. */
+import ipaddr from 'ipaddr.js';
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+type Range = [Address, number];
+
+export type ClientAddress = (remoteAddress: string, forwardedFor: string | undefined) => string;
+
+/**
+ * `X-Forwarded-For` is believed only as far as trusted proxies wrote it: from the right, past every address of a trusted range, to the
+ * first that is not. What stands left of that is the client's own claim. An entry that is no address ends the walk too.
+ * Throws where a range is no CIDR.
+ */
+export function createClientAddress(trustedProxies: readonly string[]): ClientAddress {
+  const trusted = trustedProxies.map(parseRange);
+  if (trusted.length === 0) return (remoteAddress) => plain(remoteAddress);
+  return (remoteAddress, forwardedFor) => walk(trusted, plain(remoteAddress), forwardedFor);
+}
+
+function walk(trusted: Range[], remoteAddress: string, forwardedFor: string | undefined): string {
+  let client = remoteAddress;
+  const hops = forwardedFor?.split(',') ?? [];
+  while (isTrusted(trusted, client)) {
+    const hop = parseHop(hops.pop());
+    if (hop === undefined) break;
+    client = hop;
+  }
+  return client;
+}
+
+function isTrusted(trusted: Range[], text: string): boolean {
+  if (!ipaddr.isValid(text)) return false;
+  const address = ipaddr.process(text);
+  return trusted.some(([network, bits]) => network.kind() === address.kind() && address.match([network, bits] as never));
+}
+
+/** Some proxies add the port: `192.0.2.1:443`, `[2001:db8::1]:443`. */
+function parseHop(text: string | undefined): string | undefined {
+  const [, bracketed, dotted, bare] =
+    /^\s*(?:\[([0-9A-Fa-f:.]+)\](?::\d+)?|(\d+(?:\.\d+){3})(?::\d+)?|([0-9A-Fa-f:.]+))\s*$/.exec(text ?? '') ?? [];
+  const address = bracketed ?? dotted ?? bare;
+  if (address === undefined) return undefined;
+  const valid = ipaddr.IPv4.isValidFourPartDecimal(address) || ipaddr.IPv6.isValid(address);
+  return valid ? ipaddr.process(address).toString() : undefined;
+}
+
+function parseRange(text: string): Range {
+  const [address, bits] = ipaddr.parseCIDR(text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`);
+  return [address, bits];
+}
+
+/** A dual-stack socket reports IPv4 clients as `::ffff:192.0.2.1`. */
+function plain(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}

@@ -1,0 +1,103 @@
+/** One request between its head and the close of its response: the `EdgeRequest` that handlers see, with what the edge keeps about it. */
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+
+import { type BodyReader, requireReadable } from './body.ts';
+import type { EdgeOptions, EdgeRequest, EdgeSettings, Route } from './edge.ts';
+import { declaredLength } from './inbound.ts';
+import type { Match } from './router.ts';
+
+/** What all requests of one edge share. */
+export interface RequestTools {
+  settings: EdgeSettings;
+  bodies: BodyReader;
+  reserveBytes: EdgeOptions['reserveBytes'];
+  releaseBytes: EdgeOptions['releaseBytes'];
+}
+
+/** What is known of a request beside its target. */
+export interface Arrival {
+  id: string;
+  clientIp: string;
+  startedAt: number;
+  raw: IncomingMessage;
+  response: ServerResponse;
+  /** The client waits for `100 Continue` before it sends its body. */
+  expectsContinue: boolean;
+}
+
+/** A class, because a request is something with identity and state that the edge and a handler hold at the same time. */
+export class InboundRequest implements EdgeRequest {
+  readonly id: string;
+  readonly route: Route;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly headers: IncomingHttpHeaders;
+  readonly clientIp: string;
+  readonly startedAt: number;
+  readonly raw: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly #tools: RequestTools;
+  #expectsContinue: boolean;
+  #reservedBytes = 0;
+  #ended = false;
+  #gone = false;
+  #listeners: (() => void)[] = [];
+
+  constructor(match: Match, arrival: Arrival, tools: RequestTools) {
+    this.id = arrival.id;
+    this.route = match.route;
+    this.method = arrival.raw.method ?? '';
+    this.path = match.path;
+    this.query = match.query;
+    this.params = match.params;
+    this.headers = arrival.raw.headers;
+    this.clientIp = arrival.clientIp;
+    this.startedAt = arrival.startedAt;
+    this.raw = arrival.raw;
+    this.response = arrival.response;
+    this.#tools = tools;
+    this.#expectsContinue = arrival.expectsContinue;
+  }
+
+  async body(): Promise<Buffer> {
+    const declared = declaredLength(this.raw);
+    if (declared !== 0) requireReadable(this.headers, this.route.policy.body);
+    const { maxBodyBytes, bodyTimeoutMs } = this.#tools.settings;
+    const plan = { declared, maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs, reserve: this.#reserve };
+    const reading = this.#tools.bodies.read(this.raw, plan);
+    this.#sendContinue(declared);
+    return reading;
+  }
+
+  /** Only now: a request that was refused before never makes its client send the body. */
+  #sendContinue(declared: number | undefined): void {
+    if (!this.#expectsContinue || (declared ?? 0) > this.#tools.settings.maxBodyBytes) return;
+    this.#expectsContinue = false;
+    this.response.writeContinue();
+  }
+
+  readonly #reserve = (bytes: number): boolean => {
+    // After the end nobody would give the bytes back.
+    if (this.#ended || !this.#tools.reserveBytes(bytes)) return false;
+    this.#reservedBytes += bytes;
+    return true;
+  };
+
+  onGone(listener: () => void): void {
+    if (this.#gone) listener();
+    else if (!this.#ended) this.#listeners.push(listener);
+  }
+
+  /** The response has closed, whole or not; idempotent. Gives back the bytes and tells of a client that left. */
+  end(whole: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#gone = !whole;
+    if (this.#reservedBytes > 0) this.#tools.releaseBytes(this.#reservedBytes);
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    if (!whole) for (const listener of listeners) listener();
+  }
+}
