@@ -44,7 +44,10 @@ const IS: { [Kind in keyof Kinds]: (value: unknown) => value is Kinds[Kind] } = 
 /** `value` as the kind it must have; otherwise invalid_request naming `param`. */
 export function must<Kind extends keyof Kinds>(kind: Kind, value: unknown, param: string): Kinds[Kind] {
   if (IS[kind](value)) return value;
-  throw invalid(param, value === undefined ? 'this field is required' : `this must be ${kind === 'array' || kind === 'object' ? 'an' : 'a'} ${kind}`);
+  throw invalid(
+    param,
+    value === undefined ? 'this field is required' : `this must be ${kind === 'array' || kind === 'object' ? 'an' : 'a'} ${kind}`,
+  );
 }
 
 /** As `must`, but absent and null mean "not given". */
