@@ -4,6 +4,7 @@ import { CATALOG, configFolder } from '../../test/support/config-files.ts';
 import { keyDigest } from '../core/key-digest.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { createPriceBook } from '../ledger/price.ts';
+import { modelFacts } from '../providers/models/facts.ts';
 import { buildSnapshot } from './build-snapshot.ts';
 import type { SnapshotParts } from './build-snapshot.ts';
 import { formatIssue } from './issue.ts';
@@ -12,7 +13,8 @@ import type { Snapshot } from './snapshot.ts';
 const NOW_MS = Date.parse('2026-11-22T12:00:00Z');
 const PARTS: SnapshotParts = {
   catalog: CATALOG,
-  facts: await createPriceBook({ nowMs: () => NOW_MS }),
+  prices: await createPriceBook({ nowMs: () => NOW_MS }),
+  modelFacts,
   pepper: 'ab'.repeat(32),
   nowMs: NOW_MS,
   version: 7,
@@ -154,6 +156,35 @@ describe('models', () => {
       { status: 'priced', source: 'config', price: { input: { picoUsd: 1_000_000 }, output: { picoUsd: 2_000_000 } } },
     ]);
     expect(models[0]!.contextWindow).toBe(128_000);
+  });
+});
+
+describe('sizes and capabilities', () => {
+  const modelOf = async (targets: string, more = '') => {
+    const text = `providers: { openai: { api_key: none }, anthropic: { api_key: none }, ollama: {} }\nmodels: [{ name: a, targets: [${targets}]${more} }]`;
+    return (await snapshotOf(text)).models[0]!;
+  };
+  const [GPT, CLAUDE] = ['{ provider: openai, model: gpt-4o }', '{ provider: anthropic, model: claude-opus-5-5 }'];
+
+  it('are those that every target has', async () => {
+    const [gpt, claude, both] = [await modelOf(GPT), await modelOf(CLAUDE), await modelOf(`${GPT}, ${CLAUDE}`)];
+    expect(gpt.maxOutputTokens).toBe(16_384);
+    expect(claude.maxOutputTokens).toBe(128_000);
+    expect(both).toMatchObject({ maxOutputTokens: 16_384, contextWindow: 128_000 });
+    expect(claude.capabilities).toContain('reasoning');
+    expect(both.capabilities).toContain('tools');
+    expect(both.capabilities).not.toContain('reasoning');
+  });
+
+  it('claim nothing for a target nobody knows', async () => {
+    const model = await modelOf(`${GPT}, { provider: ollama, model: mine }`);
+    expect(model).not.toHaveProperty('capabilities');
+    expect(await modelOf('{ provider: ollama, model: mine }')).not.toHaveProperty('contextWindow');
+  });
+
+  it('give way to what the file says', async () => {
+    const model = await modelOf(GPT, ', context_window: 5, max_output_tokens: 6, capabilities: [x]');
+    expect(model).toMatchObject({ contextWindow: 5, maxOutputTokens: 6, capabilities: ['x'] });
   });
 });
 

@@ -3,15 +3,14 @@ import { keyDigest } from '../core/key-digest.ts';
 import type { Catalog } from './catalog-port.ts';
 import type { LoadedConfig } from './load.ts';
 import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
-import type { ModelFacts } from './resolve.ts';
+import type { ModelKnowledge } from './resolve.ts';
 import type { Config } from './schema.ts';
 import { hashOf } from './snapshot-hash.ts';
 import type { EgressSettings, KeyRecord, Model, Provider, ServerSettings, Snapshot, TelemetrySettings } from './snapshot.ts';
 import { toCidr } from './values.ts';
 
-export interface SnapshotParts {
+export interface SnapshotParts extends ModelKnowledge {
   catalog: Catalog;
-  facts: ModelFacts;
   /** The installation's secret, hex. */
   pepper: string;
   nowMs: number;
@@ -34,7 +33,7 @@ export function buildSnapshot({ settings, pems }: LoadedConfig, parts: SnapshotP
   const content: Omit<Snapshot, 'hash' | 'version'> = {
     server: serverOf(settings.server, pems.tls, parts),
     providers,
-    models: byPrecedence(settings.models.map((model) => resolveModel(model, providers, parts.facts, createdS))),
+    models: byPrecedence(settings.models.map((model) => resolveModel(model, providers, parts, createdS))),
     keys: [...settings.keys.map((key) => resolveKey(key, parts.pepper)), ...(parts.mintedKeys ?? [])],
     adminKeyDigest:
       settings.admin.key === undefined ? (parts.mintedAdminKeyDigest ?? '') : keyDigest(parts.pepper, settings.admin.key),

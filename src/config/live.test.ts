@@ -8,7 +8,7 @@ import { watchConfig } from './live.ts';
 import type { Candidate, Reload } from './live.ts';
 import type { Snapshot } from './snapshot.ts';
 
-const UNPRICED = { priceOf: () => ({ status: 'free' }) as const, contextWindowOf: () => undefined };
+const FREE = { priceOf: () => ({ status: 'free' }) as const, contextWindowOf: () => undefined };
 
 /** Watches real files every few milliseconds. */
 async function watching(given: Record<string, string>, intervalMs = 5) {
@@ -25,7 +25,8 @@ async function watching(given: Record<string, string>, intervalMs = 5) {
     if (!result.ok) return result;
     const parts = {
       catalog: CATALOG,
-      facts: UNPRICED,
+      prices: FREE,
+      modelFacts: () => undefined,
       pepper: 'ab'.repeat(32),
       nowMs: Date.now(),
       version: 1,

@@ -8,10 +8,19 @@ import type { CatalogRow } from './catalog-port.ts';
 import type { Config, ModelConfig, ProviderConfig, TargetConfig } from './schema.ts';
 import type { KeyRecord, Model, PricedTarget, Provider } from './snapshot.ts';
 
-/** Prices and sizes of models as the public list knows them. */
+/** What is known of models beyond the file; handed in. */
+export interface ModelKnowledge {
+  prices: {
+    priceOf: (query: ModelQuery) => PriceState;
+    contextWindowOf: (query: ModelQuery) => number | undefined;
+  };
+  modelFacts: (priceProvider: string | undefined, upstreamModel: string) => ModelFacts | undefined;
+}
+
 export interface ModelFacts {
-  priceOf: (query: ModelQuery) => PriceState;
-  contextWindowOf: (query: ModelQuery) => number | undefined;
+  contextWindow?: number;
+  maxOutputTokens?: number;
+  capabilities?: readonly string[];
 }
 
 export interface ModelQuery {
@@ -77,23 +86,45 @@ function quirksOf(config: NonNullable<ProviderConfig['quirks']>): ProviderQuirks
 export function resolveModel(
   config: ModelConfig,
   providers: Record<string, Provider>,
-  facts: ModelFacts,
+  known: ModelKnowledge,
   createdS: number,
 ): Model {
-  const targets = config.targets.map((target) => resolveTarget(target, providers[target.provider]!, facts));
-  const contextWindow = config.context_window ?? smallestWindow(config.targets, providers, facts);
+  const targets = config.targets.map((target) => resolveTarget(target, providers[target.provider]!, known));
+  const facts = factsForAll(config.targets.map((target) => factsOf(queryOf(target, providers[target.provider]!), known)));
+  const contextWindow = config.context_window ?? facts.contextWindow;
+  const maxOutputTokens = config.max_output_tokens ?? facts.maxOutputTokens;
+  const capabilities = config.capabilities ?? facts.capabilities;
   return {
     name: config.name,
     ...(config.name.endsWith('*') && { wildcardPrefix: config.name.slice(0, -1) }),
     targets,
     ...(contextWindow !== undefined && { contextWindow }),
-    ...(config.max_output_tokens !== undefined && { maxOutputTokens: config.max_output_tokens }),
-    ...(config.capabilities !== undefined && { capabilities: config.capabilities }),
+    ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+    ...(capabilities !== undefined && { capabilities: [...capabilities] }),
     createdS,
   };
 }
 
-function resolveTarget(config: TargetConfig, provider: Provider, facts: ModelFacts): PricedTarget {
+function factsOf(query: ModelQuery, { prices, modelFacts }: ModelKnowledge): ModelFacts {
+  const contextWindow = prices.contextWindowOf(query);
+  return { ...modelFacts(query.priceProvider, query.upstreamModel), ...(contextWindow !== undefined && { contextWindow }) };
+}
+
+/** What holds whichever target is chosen: the smallest limits, and the capabilities of all. */
+function factsForAll(targets: ModelFacts[]): ModelFacts {
+  const smallest = (values: (number | undefined)[]) => Math.min(...values.filter((value) => value !== undefined));
+  const contextWindow = smallest(targets.map((facts) => facts.contextWindow));
+  const maxOutputTokens = smallest(targets.map((facts) => facts.maxOutputTokens));
+  const [first, ...others] = targets.map((facts) => facts.capabilities);
+  const isKnown = first !== undefined && others.every((capabilities) => capabilities !== undefined);
+  return {
+    ...(Number.isFinite(contextWindow) && { contextWindow }),
+    ...(Number.isFinite(maxOutputTokens) && { maxOutputTokens }),
+    ...(isKnown && { capabilities: first.filter((word) => others.every((capabilities) => capabilities!.includes(word))) }),
+  };
+}
+
+function resolveTarget(config: TargetConfig, provider: Provider, { prices }: ModelKnowledge): PricedTarget {
   const isLazy = config.model === '*' && config.price === undefined;
   return {
     id: `${config.provider}/${config.model}`,
@@ -105,7 +136,7 @@ function resolveTarget(config: TargetConfig, provider: Provider, facts: ModelFac
     ...(config.price !== undefined && { price: config.price }),
     ...(config.params !== undefined && { defaultParams: config.params }),
     ...(config.drop_params !== undefined && { dropParams: config.drop_params }),
-    priceState: isLazy ? { status: 'lazy' } : facts.priceOf(queryOf(config, provider)),
+    priceState: isLazy ? { status: 'lazy' } : prices.priceOf(queryOf(config, provider)),
   };
 }
 
@@ -113,13 +144,6 @@ function timeoutsOf(config: TargetConfig['timeouts']): Timeouts {
   if (config === undefined) return { ...DEFAULT_TIMEOUTS };
   const { connect_ms, first_byte_ms, idle_ms, total_ms } = config;
   return { connectMs: connect_ms, firstByteMs: first_byte_ms, idleMs: idle_ms, totalMs: total_ms };
-}
-
-/** A prompt must fit whichever target is chosen. */
-function smallestWindow(targets: TargetConfig[], providers: Record<string, Provider>, facts: ModelFacts): number | undefined {
-  const windows = targets.map((target) => facts.contextWindowOf(queryOf(target, providers[target.provider]!)));
-  const known = windows.filter((window) => window !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
 }
 
 function queryOf(target: TargetConfig, provider: Provider): ModelQuery {
