@@ -1,0 +1,12 @@
+/** The global ways out of a process, none of which asks egress.ts. */
+const WAYS_OUT = ['fetch', 'WebSocket', 'EventSource'] as const;
+
+/** Makes the global ways out throw, in this thread. Main and workers call it first of all. Pure addition: nothing of ours uses them. */
+export function guardGlobals(scope: object = globalThis): void {
+  for (const name of WAYS_OUT) {
+    const refuse = function refuse(): never {
+      throw new Error(`${name} is not available: outbound connections go through upstream/egress.ts`);
+    };
+    Object.defineProperty(scope, name, { value: refuse, configurable: false, writable: false });
+  }
+}

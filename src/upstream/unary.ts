@@ -1,0 +1,110 @@
+import type { ServerResponse } from 'node:http';
+
+import type { GatewayError } from '../core/errors.ts';
+import { Pump } from './stream.ts';
+import type { BodySink, StreamResult, StreamStage, UpstreamBody } from './types.ts';
+import type { Wheel } from './wheel.ts';
+
+/** A whole body; or its beginning, more than `maxBytes` of it, with the body paused behind it; or why there is none. */
+export type Collected = { whole: Buffer } | { head: Buffer } | { error: GatewayError };
+
+export interface CollectOptions {
+  maxBytes: number;
+  /** The answer's header, if it has one: then the bytes are copied once, into their place. */
+  contentLength: string | undefined;
+}
+
+/** Holds a body until it is whole or too large to hold. Never rejects; aborting the body settles it with `client_gone`. */
+export function collect(body: UpstreamBody, options: CollectOptions): Promise<Collected> {
+  return new Promise((resolve) => {
+    body.consume(new Collector(options, resolve));
+  });
+}
+
+/** Passes on what is held and then the rest, with back-pressure; a body that ends early takes the client's connection with it. */
+export interface PipeOptions {
+  head: Buffer;
+  body: UpstreamBody;
+  response: ServerResponse;
+  wheel: Wheel;
+  /** Sees every chunk after the head. */
+  see?: (chunk: Buffer) => void;
+}
+
+/** Resolves, never rejects, once the client has the whole body, or `error` says why not. Call with the head of the response written. */
+export function pipeBody(options: PipeOptions): Promise<StreamResult> {
+  const { body, response, wheel } = options;
+  return new Pump({ body, response, stage: createPlainStage(options.see) }, { wheel, idleCommentMs: Infinity }).run(options.head);
+}
+
+/** Bytes as they are. A declared length cannot be completed with an error of ours, so there is none. */
+function createPlainStage(see: ((chunk: Buffer) => void) | undefined): StreamStage {
+  let state: StreamStage['state'] = 'open';
+  return {
+    push(chunk) {
+      see?.(chunk);
+      return chunk;
+    },
+    end() {
+      state = 'done';
+      return undefined;
+    },
+    fail: () => undefined,
+    get state() {
+      return state;
+    },
+    atBoundary: false,
+  };
+}
+
+class Collector implements BodySink {
+  private readonly maxBytes: number;
+  private readonly expected: number;
+  private readonly resolve: (collected: Collected) => void;
+  private readonly chunks: Buffer[] = [];
+  /** Of the declared length, once a first chunk turned out to be only a part of it. */
+  private place: Buffer | undefined;
+  private size = 0;
+
+  constructor(options: CollectOptions, resolve: (collected: Collected) => void) {
+    this.maxBytes = options.maxBytes;
+    this.expected = Number(options.contentLength ?? Number.NaN);
+    this.resolve = resolve;
+  }
+
+  data(chunk: Buffer): boolean {
+    this.keep(chunk);
+    this.size += chunk.length;
+    if (this.size <= this.maxBytes) return true;
+    this.resolve({ head: this.joined() });
+    return false;
+  }
+
+  end(): void {
+    this.resolve({ whole: this.joined() });
+  }
+
+  fail(error: GatewayError): void {
+    this.resolve({ error });
+  }
+
+  /** Several chunks of a known length go straight into one buffer of that length; the only chunk stays what it is. */
+  private keep(chunk: Buffer): void {
+    const { expected, maxBytes, size } = this;
+    if (size === 0 && chunk.length < expected && expected <= maxBytes) this.place = Buffer.allocUnsafe(expected);
+    if (this.place !== undefined && size + chunk.length <= expected) chunk.copy(this.place, size);
+    else this.chunks.push(...this.takePlace(), chunk);
+  }
+
+  /** More came than was declared: what lies in the place becomes a chunk like the others. */
+  private takePlace(): Buffer[] {
+    const { place, size } = this;
+    this.place = undefined;
+    return place === undefined ? [] : [place.subarray(0, size)];
+  }
+
+  private joined(): Buffer {
+    if (this.place !== undefined) return this.place.subarray(0, this.size);
+    return this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks, this.size);
+  }
+}
