@@ -1,6 +1,6 @@
 import type { KeyRecord, PricedTarget } from '../config/snapshot.ts';
 import type { Warning } from '../core/chat.ts';
-import { type GatewayError, toGatewayError } from '../core/errors.ts';
+import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { AttemptFact, ExchangeFact, Outcome } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Usage } from '../core/usage.ts';
@@ -40,6 +40,8 @@ export interface Exchange {
   status: number;
   outcome: Outcome;
   failure?: GatewayError;
+  /** Why we ended it ourselves: takes the place of what the cut looks like. */
+  cut?: GatewayError;
   /** Set once the client has left. */
   gone: boolean;
   /** Closes the attempt under way; replaced by each new one. */
@@ -50,8 +52,7 @@ export interface Exchange {
 export type Cost = { nanoUsd: number } | { unpriced: true };
 
 export function beginExchange(plane: Plane, surface: Surface, request: EdgeRequest): Exchange {
-  plane.began();
-  return {
+  const exchange: Exchange = {
     plane,
     line: plane.line(),
     surface,
@@ -69,6 +70,8 @@ export function beginExchange(plane: Plane, surface: Surface, request: EdgeReque
     gone: false,
     abort: () => {},
   };
+  plane.began(exchange);
+  return exchange;
 }
 
 function traceOf(plane: Plane, request: EdgeRequest): Exchange['trace'] {
@@ -85,6 +88,12 @@ function traceOf(plane: Plane, request: EdgeRequest): Exchange['trace'] {
   };
 }
 
+/** Ends an exchange for the drain's sake: its client gets an error in its stream, or as a status. */
+export function cutForDrain(exchange: Exchange): void {
+  exchange.cut = new GatewayError('draining');
+  exchange.abort();
+}
+
 /** What the answer cost. Usage that no price covers is `unpriced`; no usage, no statement. */
 export function costOf(usage: Usage | undefined, state: PriceState): Cost | undefined {
   if (usage === undefined) return undefined;
@@ -94,7 +103,7 @@ export function costOf(usage: Usage | undefined, state: PriceState): Cost | unde
 
 /** Notes a failure, once; the first one is the cause, what follows is its echo. */
 export function noteFailure(exchange: Exchange, thrown: unknown, outcome?: Outcome): GatewayError {
-  const error = toGatewayError(thrown);
+  const error = exchange.cut ?? toGatewayError(thrown);
   if (exchange.failure !== undefined) return error;
   exchange.failure = error;
   exchange.outcome = outcome ?? outcomeOf(exchange, error);
@@ -119,7 +128,7 @@ export async function settle(exchange: Exchange): Promise<void> {
     }
     plane.record(factOf(exchange));
   } finally {
-    exchange.plane.ended();
+    exchange.plane.ended(exchange);
   }
 }
 

@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http';
 
 import type { Model } from '../config/snapshot.ts';
-import { GatewayError } from '../core/errors.ts';
+import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { Rate } from '../core/price.ts';
+import { anthropicMessages } from '../dialects/anthropic-messages/dialect.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import { sendJson } from '../http/reply.ts';
 import type { Line } from './line.ts';
@@ -14,7 +15,12 @@ import type { Line } from './line.ts';
 export function modelRoutes(line: () => Line, nowMs: () => number): Route[] {
   const policy = { access: 'key', body: 'none', errors: 'openai' } as const;
   return [
-    { method: 'GET', path: '/v1/models', policy, handle: (request, response) => listModels(line(), nowMs(), request, response) },
+    {
+      method: 'GET',
+      path: '/v1/models',
+      policy,
+      handle: (request, response) => inItsWords(request, response, () => listModels(line(), nowMs(), request, response)),
+    },
     {
       method: 'GET',
       path: '/v1/models/{id}',
@@ -22,6 +28,17 @@ export function modelRoutes(line: () => Line, nowMs: () => number): Route[] {
       handle: (request, response) => showModel(line(), nowMs(), request, response),
     },
   ];
+}
+
+/** The route's errors are OpenAI's; who asks as Anthropic is refused as Anthropic would. */
+function inItsWords(request: EdgeRequest, response: ServerResponse, answer: () => void): void {
+  try {
+    answer();
+  } catch (thrown) {
+    if (!asksAsAnthropic(request)) throw thrown;
+    const error = toGatewayError(thrown);
+    sendJson(response, error.status, { 'x-request-id': request.id }, anthropicMessages.error.encode(error, request.id));
+  }
 }
 
 function listModels(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): void {

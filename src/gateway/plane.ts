@@ -3,6 +3,7 @@ import type { Fact } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
+import type { Exchange } from './exchange.ts';
 import type { Line } from './line.ts';
 
 /** What every exchange of a worker shares, handed in by the composition root. */
@@ -16,8 +17,8 @@ export interface Plane {
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
   record: (fact: Fact) => void;
   /** Counts exchanges under way, for drain and metrics. */
-  began: () => void;
-  ended: () => void;
+  began: (exchange: Exchange) => void;
+  ended: (exchange: Exchange) => void;
   /** Whether a trace without a caller's verdict is sampled. */
   sample: () => boolean;
   /** Upstreams get `traceparent` where the client sent one, or where this process exports traces. */

@@ -56,7 +56,7 @@ function relay(exchange: Exchange, { answer, prepared }: Served, response: Serve
   const { surface, request, plane } = exchange;
   const tap = surface.tap({ stripUsage: prepared.stripUsage });
   setHead(response, answer.status, { ...STREAM_HEADERS, ...answerHeaders(exchange, answer) });
-  const failEvent = (error: GatewayError): string => surface.errors.event(error, request.id);
+  const failEvent = (error: GatewayError): string => surface.errors.event(exchange.cut ?? error, request.id);
   const result = relayStream({ body: answer.body, tap, failEvent, rewrite: prepared.stripUsage }, response, {
     wheel: plane.wheel,
   });
@@ -67,8 +67,7 @@ function translate(exchange: Exchange, { answer, prepared }: Served, response: S
   const { surface, request, plane } = exchange;
   const { dialect, request: asked } = prepared.translation!;
   const context = { requestId: request.id, nowS: Math.floor(plane.nowMs() / 1000), includeUsage: asked.includeUsage };
-  // What is found inexpressible in the middle of a stream can no longer stand in a header; the fact has it.
-  const stage = createTranslateStage(dialect, surface.dialect!, context, (warning) => exchange.warnings.push(warning));
+  const stage = createTranslateStage({ from: dialect, to: surface.dialect!, context, exchange });
   setHead(response, answer.status, { ...exchangeHeaders(exchange), ...STREAM_HEADERS });
   const result = pumpStream(answer.body, response, stage, { wheel: plane.wheel });
   const { notes } = stage;

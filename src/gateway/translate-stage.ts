@@ -1,11 +1,11 @@
-import type { Warning } from '../core/chat.ts';
-import { type FinishReason } from '../core/chat.ts';
+import type { FinishReason } from '../core/chat.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { StreamPart, UpstreamFailure } from '../core/parts.ts';
 import type { Usage } from '../core/usage.ts';
 import type { Dialect, ReplyContext } from '../dialects/dialect.ts';
 import { createSseParser, SseEventTooLargeError } from '../lib/sse-parser.ts';
 import type { StreamStage } from '../upstream/types.ts';
+import type { Exchange } from './exchange.ts';
 
 /** What a translated stream told of itself, beside what the client got. */
 export interface TranslateNotes {
@@ -22,15 +22,19 @@ export interface TranslateStage extends StreamStage {
 /** No provider's event is a tenth of that; a longer one is garbage or an attack on memory. */
 const MAX_EVENT_BYTES = 8 * 1024 * 1024;
 
+export interface Translation {
+  /** The provider's dialect and the client's. */
+  from: Dialect;
+  to: Dialect;
+  context: ReplyContext;
+  exchange: Exchange;
+}
+
 /** A provider's stream in one dialect, a client's in another: SSE → events → parts → events. */
-export function createTranslateStage(
-  from: Dialect,
-  to: Dialect,
-  context: ReplyContext,
-  warn: (warning: Warning) => void,
-): TranslateStage {
+export function createTranslateStage({ from, to, context, exchange }: Translation): TranslateStage {
   const decoder = from.stream.decoder();
-  const encoder = to.stream.encoder(context, warn);
+  // What is found inexpressible in the middle of a stream can no longer stand in a header; the fact has it.
+  const encoder = to.stream.encoder(context, (warning) => exchange.warnings.push(warning));
   const notes: TranslateNotes = {};
   let state: StreamStage['state'] = 'open';
   let out = '';
@@ -74,7 +78,7 @@ export function createTranslateStage(
       for (const part of decoder.finish()) emit(part);
       return taken();
     },
-    fail: (error) => encoder.fail(error),
+    fail: (error) => encoder.fail(exchange.cut ?? error),
   };
 }
 

@@ -35,7 +35,7 @@ const OUTCOME_LEVEL = {
 } as const satisfies Record<ExchangeFact['outcome'], string>;
 
 /** One line per exchange. The asked model is the only word of the client's in it; it was cut when it was recorded. */
-export function logExchange(log: Logger, fact: ExchangeFact): void {
+export function logExchange(log: Logger, fact: ExchangeFact, recovered: boolean): void {
   const level = OUTCOME_LEVEL[fact.outcome];
   if (!log.isLevelEnabled(level)) return;
   log[level](
@@ -63,7 +63,7 @@ export function logExchange(log: Logger, fact: ExchangeFact): void {
       warnings: fact.warnings.length === 0 ? undefined : fact.warnings.map((warning) => warning.param),
       trace_id: fact.trace?.traceId,
     },
-    'exchange',
+    recovered ? 'exchange of an earlier run' : 'exchange',
   );
 }
 

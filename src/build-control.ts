@@ -1,0 +1,168 @@
+/**
+ * The composition root of the main thread: configuration, prices, the folds of the facts, the demo provider. A file of its own beside build.ts, so
+ * that no worker loads the schema, the price list and the log that only main needs.
+ */
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+
+import { buildSnapshot } from './config/build-snapshot.ts';
+import { formatIssue } from './config/issue.ts';
+import type { Candidate } from './config/live.ts';
+import { type LoadOptions, loadConfig } from './config/load.ts';
+import type { EgressSettings, Snapshot } from './config/snapshot.ts';
+import type { ExchangeFact } from './core/exchange.ts';
+import { DEFAULT_TIMEOUTS } from './core/target.ts';
+import { anthropicMessages } from './dialects/anthropic-messages/dialect.ts';
+import { openaiChat } from './dialects/openai-chat/dialect.ts';
+import { type PriceBook, createPriceBook } from './ledger/price.ts';
+import { CATALOG, catalogRow } from './providers/catalog.ts';
+import { DEMO_ORIGIN } from './providers/catalog/local.ts';
+import { createDemoHandler } from './providers/demo/handler.ts';
+import type { Control, ControlContext, Log } from './runtime/messages.ts';
+import { createLog, logExchange } from './telemetry/log.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { type PostSpans, type Traces, createTraces } from './telemetry/trace.ts';
+import { createEgress } from './upstream/egress.ts';
+import { createSend } from './upstream/send.ts';
+import { collect } from './upstream/unary.ts';
+import { createWheel } from './upstream/wheel.ts';
+
+const LOOP_RESOLUTION_MS = 20;
+const COLLECTOR_ANSWER_BYTES = 64 * 1024;
+const COLLECTOR_TIMEOUT_MS = 10_000;
+
+/** What `runtime/messages.ts` calls Control, with all its parts. */
+export async function buildControl(context: ControlContext): Promise<Control> {
+  const prices = await createPriceBook({ nowMs: Date.now });
+  let logger = createLog({ level: 'info', format: 'auto' }, process.stderr);
+  const log: Log = (level, fields, message) => logger[level](fields, message);
+  const loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  loopDelay.enable();
+  const metrics = createMetrics({
+    version: context.version,
+    workers: context.workers,
+    mainLoopDelayP99Ms: () => takeLoopDelay(loopDelay),
+    inflightBytes: () => context.workers().reduce((sum, worker) => sum + worker.inflightBytes, 0),
+    journalLagBytes: context.journalLagBytes,
+  });
+  const traces = createTraceSwitch(context.version, log);
+  const demo = createDemoHandler({ dialects: { chat: openaiChat, messages: anthropicMessages } });
+
+  return {
+    log,
+    load: () => load(context, prices, log),
+    swapped({ telemetry, egress }) {
+      logger = createLog({ level: telemetry.logLevel, format: telemetry.logFormat }, process.stderr);
+      traces.use(telemetry.otlp, egress);
+    },
+    sink(fact, recovered) {
+      logExchange(logger, fact, recovered);
+      // What an earlier run left belongs into its own counters and traces, which are gone.
+      if (recovered) return;
+      metrics.observe(fact);
+      traces.observe(fact);
+    },
+    metricsText: metrics.text,
+    priceOf: (request) => Promise.resolve(prices.priceOf(request)),
+    extra: (request, response) => {
+      if (request.url?.startsWith('/demo/') !== true) return false;
+      demo(request, response);
+      return true;
+    },
+    async close() {
+      await traces.close();
+      logger.flush();
+    },
+  };
+}
+
+/** p99 since the last scrape. The histogram holds the time between two samples, so an idle loop shows its resolution. */
+function takeLoopDelay(histogram: IntervalHistogram): number {
+  const delayMs = Math.max(0, histogram.percentile(99) / 1e6 - LOOP_RESOLUTION_MS);
+  histogram.reset();
+  return delayMs;
+}
+
+/** Stands for the file in first-run mode, in watching and in messages. */
+const NO_FILE = '(no configuration file)';
+
+async function load(context: ControlContext, prices: PriceBook, log: Log): Promise<Candidate> {
+  const { config } = context;
+  const options: LoadOptions = {
+    path: 'path' in config ? config.path : NO_FILE,
+    env: context.environment,
+    catalog: { row: catalogRow, ids: CATALOG.map((row) => row.id) },
+    overrides: context.overrides,
+    readText: (path) => ('text' in config && path.endsWith(NO_FILE) ? Promise.resolve(config.text) : readFile(path, 'utf8')),
+  };
+  const result = await loadConfig(options);
+  if (!result.ok) return result;
+  for (const warning of result.warnings) log('warn', {}, formatIssue(warning));
+  const snapshot = buildSnapshot(result.loaded, {
+    catalog: options.catalog,
+    facts: prices,
+    pepper: context.pepper,
+    nowMs: Date.now(),
+    version: 1,
+    platform: process.platform,
+    cores: availableParallelism(),
+    mintedAdminKeyDigest: context.minted.adminKeyDigest,
+    mintedKeys: context.minted.keys,
+  });
+  return { ok: true, snapshot: withDemo(snapshot, context.controlSocketPath), files: result.files };
+}
+
+/** The demo provider answers on the control plane's socket, through the whole way out that real providers take. */
+function withDemo(snapshot: Snapshot, socketPath: string): Snapshot {
+  for (const endpoint of Object.values(snapshot.providers).flatMap((provider) => provider.endpoints)) {
+    if (endpoint.baseUrl.startsWith(DEMO_ORIGIN)) endpoint.socketPath = socketPath;
+  }
+  return snapshot;
+}
+
+interface TraceSwitch {
+  use(otlp: Snapshot['telemetry']['otlp'], egress: EgressSettings): void;
+  observe(fact: ExchangeFact): void;
+  close(): Promise<void>;
+}
+
+/** Traces that follow the configuration: off, or to the collector it names now. */
+function createTraceSwitch(version: string, log: Log): TraceSwitch {
+  let inUse = '';
+  let traces: Promise<Traces | undefined> = Promise.resolve(undefined);
+  let ready: Traces | undefined;
+  const onDrop = (spans: number, why: string): void => log('warn', { spans, why }, 'spans were dropped');
+  return {
+    use(otlp, egress) {
+      const wanted = JSON.stringify([otlp, egress]);
+      if (wanted === inUse) return;
+      inUse = wanted;
+      const before = traces;
+      traces = (async () => {
+        await (await before)?.close();
+        ready = otlp === undefined ? undefined : await createTraces(otlp, createPost(version, egress), onDrop);
+        return ready;
+      })();
+      traces.catch((error: unknown) => log('error', { error: String(error) }, 'traces cannot be sent'));
+    },
+    observe: (fact) => ready?.observe(fact),
+    async close() {
+      await (await traces)?.close();
+    },
+  };
+}
+
+/** The collector is reached like any upstream: through the egress, with its proxy and its authorities. */
+function createPost(version: string, rules: EgressSettings): PostSpans {
+  const wheel = createWheel({ turnMs: 500, now: () => performance.now() });
+  const send = createSend(createEgress(rules, { wheel, userAgent: `signalbox/${version}` }));
+  return async (url, headers, body) => {
+    const endpoint = { baseUrl: url, headers: {}, weight: 1 };
+    const request = { endpoint, method: 'POST' as const, path: '', headers, body: Buffer.from(body), stream: false };
+    const answer = await send({ ...request, timeouts: { ...DEFAULT_TIMEOUTS, totalMs: COLLECTOR_TIMEOUT_MS } }).answer;
+    if (answer.failed) throw answer.error;
+    await collect(answer.body, { maxBytes: COLLECTOR_ANSWER_BYTES, contentLength: undefined });
+    return answer.status;
+  };
+}

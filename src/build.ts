@@ -1,0 +1,126 @@
+/**
+ * The composition root of a worker: the only file that knows every part of the data plane. The control plane's is build-control.ts, a file of
+ * its own so that no worker loads what only the main thread needs.
+ */
+import type { Snapshot } from './config/snapshot.ts';
+import { type Exchange, cutForDrain } from './gateway/exchange.ts';
+import { type Line, createLine } from './gateway/line.ts';
+import type { Plane } from './gateway/plane.ts';
+import { createPrices } from './gateway/prices.ts';
+import { errorBody, routeTable } from './gateway/routes.ts';
+import type { Edge } from './http/edge.ts';
+import { createEdge } from './http/server.ts';
+import { createIdSource } from './lib/ids.ts';
+import type { DataPlane, WorkerContext } from './runtime/messages.ts';
+import { type Egress, createEgress } from './upstream/egress.ts';
+import { createSend } from './upstream/send.ts';
+import { createWheel } from './upstream/wheel.ts';
+
+/** Coarse on purpose: deadlines of seconds and minutes need no better. */
+const WHEEL_TURN_MS = 100;
+/** After the in-band errors of a drain's end, clients have this long to take them. */
+const PARTING_MS = 500;
+
+/** What a snapshot brings; swapped whole. */
+interface Force {
+  snapshot: Snapshot;
+  line: Line;
+  egress: Egress;
+  send: Plane['send'];
+  priceOf: Plane['priceOf'];
+}
+
+/** The data plane of one worker. */
+export function buildDataPlane(context: WorkerContext): DataPlane {
+  const { shared, journal, log } = context;
+  const ids = createIdSource();
+  const wheel = createWheel({ turnMs: WHEEL_TURN_MS, now: () => performance.now() });
+  const live = new Set<Exchange>();
+  let force: Force | undefined;
+  let ready = false;
+  let edge: Edge | undefined;
+  const inForce = (): Force => force!;
+
+  const plane: Plane = {
+    worker: context.worker,
+    line: () => inForce().line,
+    wheel,
+    send: (request) => inForce().send(request),
+    priceOf: (target) => inForce().priceOf(target),
+    record: (fact) => journal.append(fact),
+    began: (exchange) => {
+      live.add(exchange);
+      shared.exchangeStarted();
+    },
+    ended: (exchange) => {
+      live.delete(exchange);
+      shared.exchangeEnded();
+    },
+    sample: () => Math.random() < (inForce().snapshot.telemetry.otlp?.sampleRatio ?? 0),
+    tracing: () => inForce().snapshot.telemetry.otlp !== undefined,
+    nowMs: context.now,
+    random: Math.random,
+    traceId: ids.traceId,
+    spanId: ids.spanId,
+  };
+  const readiness = { ready: () => ready, snapshotHash: () => force?.snapshot.hash, version: context.version };
+  const routes = routeTable(plane, readiness, context.controlSocketPath);
+
+  return {
+    apply(snapshot) {
+      const egress = sameRules(force?.snapshot, snapshot) ? inForce().egress : newEgress(context, snapshot, wheel);
+      if (force !== undefined && force.egress !== egress) force.egress.close();
+      force = {
+        snapshot,
+        line: createLine(snapshot),
+        egress,
+        send: createSend(egress),
+        priceOf: createPrices(snapshot, context.askPrice, context.now),
+      };
+    },
+    async listen(address) {
+      edge = createEdge({
+        settings: () => inForce().snapshot.server,
+        routes,
+        errors: errorBody,
+        newRequestId: ids.requestId,
+        reserveBytes: (bytes) => shared.reserveBytes(bytes),
+        releaseBytes: (bytes) => shared.releaseBytes(bytes),
+        onFailure: ({ requestId, error }) =>
+          log('error', { request_id: requestId, error: stackOf(error) }, 'a request failed inside Signalbox'),
+      });
+      await edge.listen(address);
+    },
+    setReady(value) {
+      ready = value;
+    },
+    drain: (deadlineMs) => drain(edge, live, deadlineMs),
+  };
+}
+
+function newEgress(context: WorkerContext, snapshot: Snapshot, wheel: Plane['wheel']): Egress {
+  return createEgress(snapshot.egress, { wheel, userAgent: `signalbox/${context.version}` });
+}
+
+/** Connections survive a reload that does not concern them. */
+function sameRules(before: Snapshot | undefined, after: Snapshot): boolean {
+  return before !== undefined && JSON.stringify(before.egress) === JSON.stringify(after.egress);
+}
+
+/** Waits for what is under way; at the deadline open streams get their in-band error, and everything is closed. */
+async function drain(edge: Edge | undefined, live: ReadonlySet<Exchange>, deadlineMs: number): Promise<void> {
+  if (edge === undefined) return;
+  const drained = edge.drain();
+  const late = Symbol('late');
+  const timer = AbortSignal.timeout(Math.max(1, Math.min(deadlineMs, 2 ** 31 - 1)));
+  const deadline = new Promise<typeof late>((resolve) => timer.addEventListener('abort', () => resolve(late), { once: true }));
+  if ((await Promise.race([drained, deadline])) === late) {
+    for (const exchange of live) cutForDrain(exchange);
+    await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, PARTING_MS))]);
+  }
+  await edge.close();
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
