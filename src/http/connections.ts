@@ -45,7 +45,7 @@ export function createConnections(onEnd: () => void): Connections {
     open.set(socket, connection);
     socket.once('close', () => {
       open.delete(socket);
-      // Responses still queued behind another (pipelining) get no `close` of their own from Node.
+      // Node emits no `close` for responses queued behind another (pipelining), nor for one that ends while its socket goes.
       for (const live of connection.live) end(connection, live);
     });
     return connection;

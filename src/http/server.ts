@@ -121,8 +121,11 @@ function answerBrokenConnections({ options, server, connections }: Parts): void 
   server.on('connect', (_raw, socket) => answerAndClose(socket, new GatewayError('method_not_allowed')));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const connection = connections.of(socket as Socket);
-    // The parser complains again about every further byte.
-    if (connection.closing) return;
+    if (connection.closing) {
+      // The parser complains again about every byte after the first fault; only the client's own end ends the linger.
+      if (socket.readableEnded) socket.destroy();
+      return;
+    }
     connection.closing = true;
     const answerable = socket.writable && error.code !== 'ECONNRESET' && mayAnswerRaw(connection);
     if (answerable) answerAndClose(socket, parserFault(error.code));
