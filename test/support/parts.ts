@@ -1,5 +1,5 @@
 /** What tests of dialects share: feeding streams, checking the grammar of core/parts.ts, and putting parts together again. */
-import type { AssistantPart, ChatChoice, FinishReason } from '../../src/core/chat.ts';
+import type { AssistantPart, ChatChoice, ChatResponse, FinishReason } from '../../src/core/chat.ts';
 import type { StreamPart, UpstreamFailure } from '../../src/core/parts.ts';
 import type { Usage } from '../../src/core/usage.ts';
 import type { Dialect } from '../../src/dialects/dialect.ts';
@@ -84,8 +84,11 @@ export function assemble(parts: readonly StreamPart[]): Assembled {
     contents.set(choice, list);
     return list;
   };
+  const choiceOf = new Map<number, number>();
+  const tokens: [choice: number, logprobs: unknown][] = [];
   const open = (block: number, choice: number, part: AssistantPart) => {
     blocks.set(block, part);
+    choiceOf.set(block, choice);
     content(choice).push(part);
   };
   for (const part of parts) {
@@ -103,21 +106,86 @@ export function assemble(parts: readonly StreamPart[]): Assembled {
       });
     else if (part.type === 'tool_call_delta' && into?.type === 'tool_call') into.arguments += part.arguments;
     else if (part.type === 'reasoning_signature' && into?.type === 'reasoning') into.signature = part.signature;
-    else if ('text' in part && into !== undefined && 'text' in into) into.text += part.text;
-    else if (part.type === 'native') content(part.choice).push(part.part);
+    else if ('text' in part && into !== undefined && 'text' in into) {
+      into.text += part.text;
+      if (part.type === 'text_delta' && part.logprobs !== undefined) tokens.push([choiceOf.get(part.block) ?? 0, part.logprobs]);
+    } else if (part.type === 'native') content(part.choice).push(part.part);
     else if (part.type === 'usage') whole.usage = part.usage;
-    else if (part.type === 'finish')
+    else if (part.type === 'finish') {
       finishes.set(part.choice, {
         finish: part.reason,
         ...(part.stopSequence !== undefined && { stopSequence: part.stopSequence }),
       });
-    else if (part.type === 'end') whole.ended = true;
+      if (part.logprobs !== undefined) tokens.push([part.choice, part.logprobs]);
+    } else if (part.type === 'end') whole.ended = true;
     else if (part.type === 'error') whole.failure = part.error;
   }
   whole.choices = [...new Set([...contents.keys(), ...finishes.keys()])]
     .sort((a, b) => a - b)
     .map((index) =>
-      Object.assign({ index, content: contents.get(index) ?? [], finish: 'unknown' as const }, finishes.get(index)),
+      Object.assign(
+        { index, content: contents.get(index) ?? [], finish: 'unknown' as const },
+        finishes.get(index),
+        joinedLogprobs(tokens.filter(([choice]) => choice === index).map(([, logprobs]) => logprobs)),
+      ),
     );
   return whole;
+}
+
+/** openai-chat's logprobs of the deltas as those of the whole answer; nothing where there are none. */
+function joinedLogprobs(pieces: readonly unknown[]): { logprobs?: unknown } {
+  if (pieces.length === 0) return {};
+  const lists = (name: 'content' | 'refusal') => {
+    const found = pieces.flatMap((piece) => (piece as Record<string, unknown[] | null | undefined>)[name] ?? []);
+    return found.length > 0 ? found : null;
+  };
+  return { logprobs: { content: lists('content'), refusal: lists('refusal') } };
+}
+
+/** A whole answer as the stream that would tell it, every text in pieces of at most `size` characters. */
+export function partsOf(answer: ChatResponse, size = 7): StreamPart[] {
+  let block = 0;
+  const { id, model, createdS, serviceTier, systemFingerprint } = answer;
+  const cut = (text: string) => text.match(new RegExp(`[^]{1,${size}}`, 'gu')) ?? [];
+  const blockOf = (part: AssistantPart, choice: number): StreamPart[] => {
+    const at = { block: block++, choice };
+    if (part.type === 'native') return [{ type: 'native', choice, part }];
+    if (part.type === 'tool_call') {
+      const deltas = cut(part.arguments).map((text) => ({ type: 'tool_call_delta' as const, block: at.block, arguments: text }));
+      return [
+        { type: 'tool_call_start', ...at, id: part.id, name: part.name },
+        ...deltas,
+        { type: 'tool_call_end', block: at.block },
+      ];
+    }
+    const { type } = part;
+    const redacted = type === 'reasoning' && part.redacted !== undefined ? { redacted: part.redacted } : {};
+    const signature = type === 'reasoning' ? part.signature : undefined;
+    return [
+      { type: `${type}_start`, ...at, ...redacted },
+      ...cut(part.text).map((text) => ({ type: `${type}_delta` as const, block: at.block, text })),
+      ...(signature === undefined ? [] : [{ type: 'reasoning_signature' as const, block: at.block, signature }]),
+      { type: `${type}_end`, block: at.block },
+    ];
+  };
+  return [
+    {
+      type: 'start',
+      id,
+      model,
+      createdS,
+      ...(serviceTier !== undefined && { serviceTier }),
+      ...(systemFingerprint !== undefined && { systemFingerprint }),
+    },
+    ...answer.choices.flatMap((choice) => choice.content.flatMap((part) => blockOf(part, choice.index))),
+    ...(answer.usage === undefined ? [] : [{ type: 'usage' as const, usage: answer.usage }]),
+    ...answer.choices.map((choice) => ({
+      type: 'finish' as const,
+      choice: choice.index,
+      reason: choice.finish,
+      ...(choice.stopSequence !== undefined && { stopSequence: choice.stopSequence }),
+      ...(choice.logprobs !== undefined && { logprobs: choice.logprobs }),
+    })),
+    { type: 'end' },
+  ];
 }

@@ -103,7 +103,8 @@ function decodeRecord<Kind extends 'string' | 'number'>(
 
 function decodeTool(item: unknown, path: string): ChatTool {
   const tool = must('object', item, path);
-  const type = must('string', tool.type, `${path}.type`);
+  // Mistral's clients leave the type of functions out.
+  const type = may('string', tool.type, `${path}.type`) ?? 'function';
   if (type !== 'function') return { type: 'native', dialect: DIALECT, name: nativeToolName(tool, type), value: tool };
   const spec = must('object', tool.function, `${path}.function`);
   return compact({
