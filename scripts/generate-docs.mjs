@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { ERRORS } from '../src/core/errors.ts';
 import { needsBaseUrl } from '../src/core/provider-row.ts';
 import { CATALOG } from '../src/providers/catalog.ts';
+import { configurationPage } from './configuration-page.mjs';
 
 const code = (text) => `\`${text}\``;
 const tableRow = (cells) => `| ${cells.join(' | ')} |`;
@@ -47,6 +48,8 @@ const quirkText = {
   unsupported: (names) => [`not sent: ${names.map(code).join(', ')}`],
   includeUsage: () => ['sends usage in streams unasked'],
   reasoningField: (field) => [`earlier reasoning goes back as ${code(field)}`],
+  thinkingSwitch: () => [`reasoning is switched by ${code('thinking')}`],
+  cacheControl: () => [`takes ${code('cache_control')}`],
   reasoningOut: (field) => [field === 'content_parts' ? 'reasoning comes in content parts' : `reasoning comes as ${code(field)}`],
   usageIn: (place) => [`stream usage in ${code(place === 'choice' ? 'choices[0].usage' : 'x_groq.usage')}`],
   outputExcludesReasoning: () => ['completion tokens exclude reasoning; Signalbox adds it'],
@@ -98,7 +101,11 @@ ${table(['Id', 'Quirks'], quirks)}
 `;
 }
 
-const PAGES = { 'docs/errors.md': errorsPage(), 'docs/providers.md': providersPage() };
+const PAGES = {
+  'docs/configuration.md': configurationPage(),
+  'docs/errors.md': errorsPage(),
+  'docs/providers.md': providersPage(),
+};
 
 const urlOf = (path) => new URL(`../${path}`, import.meta.url);
 

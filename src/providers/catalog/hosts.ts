@@ -58,7 +58,7 @@ export const HOSTS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'OpenRouter',
     baseUrl: 'https://openrouter.ai/api/v1',
     env: ['OPENROUTER_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, reasoningField: 'reasoning', reasoningOut: 'reasoning' },
+    quirks: { ...OLD_MAX_TOKENS, reasoningField: 'reasoning', reasoningOut: 'reasoning', cacheControl: true },
     speaks: { responses: true },
     priceProvider: 'openrouter',
     docUrl: 'https://openrouter.ai/docs/api-reference',

@@ -6,9 +6,10 @@ import type { ProviderRow } from '../../core/provider-row.ts';
 import type { ProviderQuirks } from '../quirks.ts';
 import { anthropicRow, OLD_MAX_TOKENS, openaiRow } from './row.ts';
 
-/** Reasoning comes out, and goes back in, as `reasoning_content`. */
+/** Reasoning is switched by `thinking`, comes out as `reasoning_content` and goes back in under that name. */
 const REASONING_CONTENT: ProviderQuirks = {
   ...OLD_MAX_TOKENS,
+  thinkingSwitch: true,
   reasoningField: 'reasoning_content',
   reasoningOut: 'reasoning_content',
 };
