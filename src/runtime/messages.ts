@@ -1,0 +1,139 @@
+/**
+ * What crosses between main and the workers, and the two functions that `build.ts` must offer.
+ *
+ * Everything here is plain data, because it travels by structured clone.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type { Candidate } from '../config/live.ts';
+import type { KeyRecord, Snapshot } from '../config/snapshot.ts';
+import type { Fact } from '../core/exchange.ts';
+import type { PriceState } from '../core/price.ts';
+import type { Journal, JournalPosition } from './journal.ts';
+import type { SharedMemory, SharedState } from './shared-state.ts';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type Log = (level: LogLevel, fields: Record<string, unknown>, message: string) => void;
+
+/** Where the workers listen. `reusePort`: several may (Linux). */
+export interface ListenAddress {
+  host: string;
+  port: number;
+  reusePort: boolean;
+}
+
+/** A wildcard's upstream model whose price is asked for on first use; only main holds the price list. */
+export interface PriceRequest {
+  priceProvider?: string | undefined;
+  /** Base URL of the provider's first endpoint: where there is no `priceProvider`, the list is searched by it. */
+  providerApiUrl: string;
+  upstreamModel: string;
+}
+
+export type ToWorker =
+  | { type: 'snapshot'; snapshot: Snapshot }
+  | { type: 'listen'; address: ListenAddress }
+  | { type: 'ready'; ready: boolean }
+  /** Stop accepting; what is in flight has this many milliseconds. */
+  | { type: 'drain'; deadlineMs: number }
+  | { type: 'price'; id: number; price: PriceState };
+
+export type ToMain =
+  | { type: 'booted' }
+  /** `error`: the worker could not take the snapshot and keeps the old one. */
+  | { type: 'applied'; version: number; error?: string }
+  | { type: 'listening' }
+  | { type: 'listen_failed'; message: string }
+  | { type: 'drained' }
+  | { type: 'journal'; position: JournalPosition }
+  | { type: 'log'; level: LogLevel; fields: Record<string, unknown>; message: string }
+  | { type: 'price_request'; id: number; request: PriceRequest };
+
+/** `workerData` of a worker thread. */
+export interface WorkerBoot {
+  /** Slot, from 0. A replacement takes the slot of the one that died. */
+  worker: number;
+  /** Unique per thread ever started on this data directory; names its journal. */
+  boot: string;
+  version: string;
+  dataDir: string;
+  controlSocketPath: string;
+  shared: SharedMemory;
+}
+
+/** What `buildDataPlane` is handed, inside a worker. */
+export interface WorkerContext {
+  worker: number;
+  version: string;
+  dataDir: string;
+  /** The control plane (admin, console, metrics, demo provider) listens on this Unix socket. */
+  controlSocketPath: string;
+  shared: SharedState;
+  journal: Journal;
+  /** Written by main's logger. Never pass bodies or secrets. */
+  log: Log;
+  askPrice: (request: PriceRequest) => Promise<PriceState>;
+  /** Wall clock, milliseconds. */
+  now: () => number;
+}
+
+/** `buildDataPlane(context: WorkerContext): DataPlane` */
+export interface DataPlane {
+  /** Swaps whole; exchanges under way keep what they began with. Comes at least once before `listen`. */
+  apply: (snapshot: Snapshot) => void;
+  /** Resolves when the port accepts; rejects with the system's error. */
+  listen: (address: ListenAddress) => Promise<void>;
+  /** What /health/ready answers; false at first. */
+  setReady: (ready: boolean) => void;
+  /** Closes the listener and idle connections at once; resolves when nothing is in flight. At the deadline open streams get the in-band error. */
+  drain: (deadlineMs: number) => Promise<void>;
+}
+
+export interface WorkerStatus {
+  worker: number;
+  generation: number;
+  serving: boolean;
+  /** Exchanges under way. */
+  inflight: number;
+  inflightBytes: number;
+  loopDelayP99Ms: number;
+  /** Since the worker last showed that its loop turns. */
+  heartbeatAgeMs: number;
+}
+
+/** What `buildControl` is handed, on the main thread. */
+export interface ControlContext {
+  version: string;
+  dataDir: string;
+  controlSocketPath: string;
+  /** The operator's file, or the text that serves where there is none (first-run mode). */
+  config: { path: string } | { text: string };
+  /** Secret of the installation, hex. */
+  pepper: string;
+  /** Flags win over the file. */
+  overrides: { host?: string; port?: number; workers?: number | 'auto' };
+  /** What serves where the configuration names none: `adminKeyDigest` where `admin` is absent, `keys` in first-run mode. */
+  minted: { adminKeyDigest: string; keys: KeyRecord[] };
+  environment: Readonly<Record<string, string | undefined>>;
+  workers: () => WorkerStatus[];
+  /** Bytes of facts that workers wrote and main has not yet read. */
+  journalLagBytes: () => number;
+}
+
+/** `buildControl(context: ControlContext): Control | Promise<Control>` */
+export interface Control {
+  log: Log;
+  /** Reads and validates the configuration anew; logs its warnings. Whoever swaps counts the versions. */
+  load: () => Promise<Candidate>;
+  /** Called with every snapshot that came into force. */
+  swapped: (snapshot: Snapshot) => void;
+  /** Every fact, once, in the order of its worker; `recovered`: written by an earlier run that did not live to tell. */
+  sink: (fact: Fact, recovered: boolean) => void;
+  /** Prometheus text. */
+  metricsText: () => Promise<string>;
+  priceOf: (request: PriceRequest) => Promise<PriceState>;
+  /** First look at a request on the control socket; true: it was answered (the demo provider). */
+  extra: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** Sends what is buffered (traces, logs); within 2 s. */
+  close: () => Promise<void>;
+}
