@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { buildSnapshot } from './config/build-snapshot.ts';
 import { formatIssue } from './config/issue.ts';
@@ -18,6 +18,7 @@ import { openaiChat } from './dialects/openai-chat/dialect.ts';
 import { type PriceBook, createPriceBook } from './ledger/price.ts';
 import { CATALOG, catalogRow } from './providers/catalog.ts';
 import { DEMO_ORIGIN } from './providers/catalog/local.ts';
+import { modelFacts } from './providers/models/facts.ts';
 import { createDemoHandler } from './providers/demo/handler.ts';
 import type { Control, ControlContext, Log } from './runtime/messages.ts';
 import { createLog, logExchange } from './telemetry/log.ts';
@@ -47,7 +48,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     journalLagBytes: context.journalLagBytes,
   });
   const traces = createTraceSwitch(context.version, log);
-  const demo = createDemoHandler({ dialects: { chat: openaiChat, messages: anthropicMessages } });
+  const demo = createDemoHandler({ dialects: { chat: openaiChat, messages: anthropicMessages }, nowMs: Date.now });
 
   return {
     log,
@@ -78,7 +79,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
 }
 
 /** p99 since the last scrape. The histogram holds the time between two samples, so an idle loop shows its resolution. */
-function takeLoopDelay(histogram: IntervalHistogram): number {
+function takeLoopDelay(histogram: ReturnType<typeof monitorEventLoopDelay>): number {
   const delayMs = Math.max(0, histogram.percentile(99) / 1e6 - LOOP_RESOLUTION_MS);
   histogram.reset();
   return delayMs;
@@ -101,7 +102,8 @@ async function load(context: ControlContext, prices: PriceBook, log: Log): Promi
   for (const warning of result.warnings) log('warn', {}, formatIssue(warning));
   const snapshot = buildSnapshot(result.loaded, {
     catalog: options.catalog,
-    facts: prices,
+    prices,
+    modelFacts,
     pepper: context.pepper,
     nowMs: Date.now(),
     version: 1,

@@ -75,7 +75,7 @@ export function beginExchange(plane: Plane, surface: Surface, request: EdgeReque
 }
 
 function traceOf(plane: Plane, request: EdgeRequest): Exchange['trace'] {
-  const parent = parseTraceparent(request.headers.traceparent);
+  const parent = parseTraceparent(request.headers.traceparent as string | undefined);
   const spanId = plane.spanId();
   if (parent === undefined) return { traceId: plane.traceId(), spanId, sampled: plane.sample() };
   const state = request.headers.tracestate;

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { REQUEST_HEADERS, replyHeaders, upstreamHeaders } from './headers.ts';
 
-it('sends only what is on the list, and our own name', () => {
+it('sends only what is on the list', () => {
   const sent = upstreamHeaders(
     {
       host: 'gateway',
@@ -20,10 +20,8 @@ it('sends only what is on the list, and our own name', () => {
       te: 'trailers',
     },
     REQUEST_HEADERS['anthropic-messages'],
-    'signalbox/1',
   );
   expect(sent).toEqual({
-    'user-agent': 'signalbox/1',
     'content-type': 'application/json',
     accept: 'text/event-stream',
     'anthropic-version': '2026-10-21',

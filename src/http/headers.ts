@@ -16,13 +16,9 @@ export const REQUEST_HEADERS: Readonly<Record<DialectId, readonly string[]>> = {
   'anthropic-messages': ['content-type', 'accept', 'anthropic-version', 'anthropic-beta', 'idempotency-key'],
 };
 
-/** The allowed ones of a client's headers, and our own name instead of the client's. */
-export function upstreamHeaders(
-  headers: IncomingHttpHeaders,
-  allow: readonly string[],
-  userAgent: string,
-): Record<string, string> {
-  const sent: Record<string, string> = { 'user-agent': userAgent };
+/** The allowed ones of a client's headers. Our own name instead of the client's is set where the request leaves. */
+export function upstreamHeaders(headers: IncomingHttpHeaders, allow: readonly string[]): Record<string, string> {
+  const sent: Record<string, string> = {};
   for (const name of allow) {
     const value = headers[name];
     if (typeof value === 'string') sent[name] = value;
