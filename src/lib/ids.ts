@@ -1,60 +1,69 @@
-import { randomFillSync } from 'node:crypto';
-
-/** Random bytes into a buffer; `crypto.randomFillSync` outside tests. */
-export type FillRandom = (buffer: Buffer) => unknown;
+/** Ids of requests and of W3C trace contexts. */
 
 export interface IdSource {
-  /** `req_` and 24 hexadecimal digits: 96 random bits. */
+  /** `req_` and 24 lower-case letters and digits: 120 random bits. */
   requestId: () => string;
-  /** 32 hexadecimal digits, never all zero. */
+  /** 32 hex digits. */
   traceId: () => string;
-  /** 16 hexadecimal digits, never all zero. */
+  /** 16 hex digits. */
   spanId: () => string;
 }
 
-/** One system call fetches the randomness of hundreds of ids. */
-const POOL_BYTES = 4096;
+/** Crockford's base 32: no letter is mistaken for another, and five bits need no rejection. */
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
-export function createIdSource(fill: FillRandom = randomFillSync): IdSource {
-  const pool = Buffer.alloc(POOL_BYTES);
-  let used = POOL_BYTES;
-  const hex = (bytes: number): string => {
-    if (used + bytes > POOL_BYTES) {
-      fill(pool);
+/** One call for randomness serves a hundred ids: a call of its own would cost each id some microseconds. */
+const POOL_BYTES = 4_096;
+
+/** `random(size)` answers that many random bytes, as node:crypto's randomBytes does. */
+export function createIdSource(random: (size: number) => Buffer): IdSource {
+  let pool: Buffer = Buffer.alloc(0);
+  let used = 0;
+  /** Offset in the pool of `size` bytes never used before. */
+  const draw = (size: number): number => {
+    if (used + size > pool.length) {
+      pool = random(POOL_BYTES);
       used = 0;
     }
-    used += bytes;
-    return pool.toString('hex', used - bytes, used);
+    used += size;
+    return used - size;
+  };
+  const hex = (size: number): string => {
+    const at = draw(size);
+    return pool.toString('hex', at, at + size);
   };
   return {
-    requestId: () => `req_${hex(12)}`,
-    traceId: () => nonZero(hex(16)),
-    spanId: () => nonZero(hex(8)),
+    requestId() {
+      const at = draw(24);
+      let id = 'req_';
+      for (let index = at; index < at + 24; index++) id += ALPHABET[(pool[index] ?? 0) & 31];
+      return id;
+    },
+    traceId: () => hex(16),
+    spanId: () => hex(8),
   };
 }
 
-function nonZero(id: string): string {
-  return /^0+$/.test(id) ? `${id.slice(1)}1` : id;
-}
-
+/** What a `traceparent` header carries. `spanId` is the caller's span: the parent of ours. */
 export interface TraceParent {
   traceId: string;
-  /** The caller's span. */
   spanId: string;
   sampled: boolean;
 }
 
-/** W3C Trace Context §3.2. Version ff and all-zero ids are invalid; versions after 00 may carry more fields behind a dash. */
-const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const TRACEPARENT = /^([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
-/** A `traceparent` header; undefined where it is absent or invalid, which starts a new trace. */
+/**
+ * W3C Trace Context §3.2: undefined where the header is absent or malformed, which starts a new trace. A later version is read by the fields
+ * it shares with version 00 and may have more after them; `ff` is no version.
+ */
 export function parseTraceparent(header: string | undefined): TraceParent | undefined {
-  const found = header === undefined || header.length > 256 ? null : TRACEPARENT.exec(header);
-  if (found === null || (found[1] === '00' && found[5] !== undefined)) return undefined;
-  return { traceId: found[2]!, spanId: found[3]!, sampled: (Number.parseInt(found[4]!, 16) & 1) === 1 };
+  const [, version, traceId = '', spanId = '', flags = '', more] = TRACEPARENT.exec(header ?? '') ?? [];
+  if (version === undefined || version === 'ff' || (version === '00' && more !== undefined)) return undefined;
+  return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 };
 }
 
-/** The header for whom we call, version 00. */
+/** The header to send on: version 00, and no flag but `sampled`, the only one it knows. */
 export function formatTraceparent({ traceId, spanId, sampled }: TraceParent): string {
   return `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`;
 }

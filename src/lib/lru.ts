@@ -1,24 +1,26 @@
-/** A map that forgets what was used longest ago. */
+/** A bounded map that forgets what was used longest ago. Values are never `undefined`, which means "not here". */
 export interface Lru<K, V> {
-  get: (key: K) => V | undefined;
-  set: (key: K, value: V) => void;
+  /** Counts as a use. */
+  get(key: K): V | undefined;
+  set(key: K, value: V): void;
   readonly size: number;
 }
 
-/** At most `maxEntries`; a Map's own order of insertion is the order of use. */
+/** A Map keeps insertion order, so moving an entry to the end on use leaves the oldest in front. */
 export function createLru<K, V>(maxEntries: number): Lru<K, V> {
   const entries = new Map<K, V>();
+  const put = (key: K, value: V): void => {
+    entries.delete(key);
+    entries.set(key, value);
+  };
   return {
     get(key) {
       const value = entries.get(key);
-      if (value === undefined) return undefined;
-      entries.delete(key);
-      entries.set(key, value);
+      if (value !== undefined) put(key, value);
       return value;
     },
     set(key, value) {
-      entries.delete(key);
-      entries.set(key, value);
+      put(key, value);
       if (entries.size <= maxEntries) return;
       for (const oldest of entries.keys()) {
         entries.delete(oldest);
