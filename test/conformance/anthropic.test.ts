@@ -2,52 +2,13 @@
 import { describe, expect, it } from 'vitest';
 
 import type { AssistantPart, ChatResponse, Warning } from '../../src/core/chat.ts';
-import type { Usage } from '../../src/core/usage.ts';
 import { estimateInputTokens } from '../../src/dialects/anthropic-messages/count-tokens.ts';
 import { anthropicMessages as dialect } from '../../src/dialects/anthropic-messages/dialect.ts';
 import type { JsonObject } from '../../src/dialects/dialect.ts';
 import { createSseSplitter } from '../../src/lib/sse-split.ts';
-import { assemble, decodeStream, grammarErrors, slices } from '../support/parts.ts';
+import { assemble, decodeStream, grammarErrors } from '../support/parts.ts';
+import { type Block, type Message, blockOrderErrors, eventsOf, messageOf, plainUsage } from '../support/plain-messages.ts';
 import { describeRecorded, readRecordings } from '../support/recordings.ts';
-
-/** The wire, as far as these tests read it. */
-interface Block extends JsonObject {
-  type: string;
-  text: string;
-  thinking: string;
-  signature: string;
-  citations?: unknown[];
-  caller?: { type: string };
-  content?: unknown;
-}
-
-interface RawUsage extends JsonObject {
-  input_tokens: number;
-  output_tokens: number;
-  cache_read_input_tokens?: number;
-  cache_creation_input_tokens?: number;
-  cache_creation?: { ephemeral_1h_input_tokens: number };
-  output_tokens_details?: { thinking_tokens: number };
-  server_tool_use?: { web_search_requests: number };
-}
-
-interface Message extends JsonObject {
-  id: string;
-  model: string;
-  content: Block[];
-  stop_reason: string;
-  stop_sequence: string | null;
-  usage: RawUsage;
-}
-
-interface Event extends JsonObject {
-  type: string;
-  index: number;
-  message: Message;
-  content_block: Block;
-  delta: Block & { partial_json: string; citation: unknown };
-  usage: RawUsage;
-}
 
 interface Body extends JsonObject {
   messages: { role: string; content: Block[] }[];
@@ -132,50 +93,6 @@ function normalised(request: JsonObject): JsonObject {
   };
 }
 
-/** A second reading of the counts, straight from the events or the body. */
-function plainUsage(raw: RawUsage): Partial<Usage> {
-  const read = raw.cache_read_input_tokens ?? 0;
-  const written = raw.cache_creation_input_tokens ?? 0;
-  return {
-    inputTokens: raw.input_tokens + read + written,
-    outputTokens: raw.output_tokens,
-    cacheReadTokens: read,
-    cacheWriteTokens: written,
-    cacheWrite1hTokens: raw.cache_creation?.ephemeral_1h_input_tokens ?? 0,
-    reasoningTokens: raw.output_tokens_details?.thinking_tokens ?? 0,
-    webSearches: raw.server_tool_use?.web_search_requests ?? 0,
-  };
-}
-
-const eventsOf = (stream: string): Event[] =>
-  stream
-    .split('\n')
-    .filter((line) => line.startsWith('data:'))
-    .map((line) => JSON.parse(line.slice(5)) as Event);
-
-/** The message a stream tells, put together as the API's documentation says. */
-function plainMessage(stream: string): Message {
-  let message = {} as Message;
-  const pieces: string[] = [];
-  for (const event of eventsOf(stream)) {
-    const block = message.content?.[event.index] as Block;
-    if (event.type === 'message_start') message = event.message;
-    else if (event.type === 'content_block_start') message.content[event.index] = event.content_block;
-    else if (event.type === 'message_delta') Object.assign(message, event.delta, { usage: { ...message.usage, ...event.usage } });
-    else if (event.type === 'content_block_stop') {
-      if (pieces[event.index]) block.input = JSON.parse(pieces[event.index]!);
-    } else if (event.type === 'content_block_delta') {
-      const { delta } = event;
-      if (delta.type === 'text_delta') block.text += delta.text;
-      if (delta.type === 'thinking_delta') block.thinking += delta.thinking;
-      if (delta.type === 'signature_delta') block.signature += delta.signature;
-      if (delta.type === 'citations_delta') block.citations = [...(block.citations ?? []), delta.citation];
-      if (delta.type === 'input_json_delta') pieces[event.index] = (pieces[event.index] ?? '') + delta.partial_json;
-    }
-  }
-  return message;
-}
-
 /** Parts with the arguments of calls parsed: streamed JSON has white space, whole JSON has none. */
 const comparable = (content: AssistantPart[]) =>
   content.map((part) => (part.type === 'tool_call' ? { ...part, arguments: JSON.parse(part.arguments) as unknown } : part));
@@ -243,18 +160,12 @@ describeRecorded('recorded Messages API exchanges', () => {
       expect(grammarErrors(parts)).toEqual([]);
       const streamed = assemble(parts);
       expect(streamed.ended).toBe(true);
-      const whole: ChatResponse = dialect.response.decode(plainMessage(stream));
+      const whole: ChatResponse = dialect.response.decode(messageOf(stream));
       expect(comparable(streamed.choices[0]!.content)).toEqual(comparable(whole.choices[0]!.content));
       expect(streamed.choices[0]).toMatchObject({ finish: whole.choices[0]!.finish });
       expect(streamed.choices[0]!.stopSequence).toBe(whole.choices[0]!.stopSequence);
       expect(streamed).toMatchObject({ id: whole.id, model: whole.model, usage: whole.usage });
-      expect(streamed.usage).toMatchObject(plainUsage(plainMessage(stream).usage));
-    });
-
-    it.each(streams)('$id: cut anywhere, it means the same', ({ stream }) => {
-      const bytes = Buffer.from(stream);
-      const whole = decodeStream(dialect, [bytes]);
-      for (const size of [1, 7, 1021]) expect(decodeStream(dialect, slices(bytes, size))).toEqual(whole);
+      expect(streamed.usage).toMatchObject(plainUsage(messageOf(stream).usage));
     });
 
     it('two pieces at every byte, for the shortest streams', () => {
@@ -271,8 +182,8 @@ describeRecorded('recorded Messages API exchanges', () => {
     it.each(streams)('$id: encoded for a client it is one block after the other, and tells the same', ({ stream }) => {
       const encoded = encodeStream(decodeStream(dialect, [Buffer.from(stream)]));
       expect(blockOrderErrors(encoded)).toEqual([]);
-      const before = plainMessage(stream);
-      const after = plainMessage(encoded);
+      const before = messageOf(stream);
+      const after = messageOf(encoded);
       expect(comparableBlocks(after.content)).toEqual(comparableBlocks(before.content));
       expect(after).toMatchObject({
         id: before.id,
@@ -303,7 +214,7 @@ describeRecorded('recorded Messages API exchanges', () => {
         expect(tap.see(event)).toBe(true);
         states.push(tap.state);
       }
-      const message = plainMessage(stream);
+      const message = messageOf(stream);
       expect(states.indexOf('done')).toBe(states.length - 1);
       expect(tap).toMatchObject({ finish: message.stop_reason, model: message.model, sawContent: true, failure: undefined });
       expect(tap.usage).toMatchObject(plainUsage(message.usage));
@@ -328,7 +239,7 @@ describeRecorded('recorded Messages API exchanges', () => {
           { upstreamModel: 'claude-sonnet-4-5', quirks: {}, warn: () => undefined },
         ) as Body;
         const sent = body.messages[0]!.content.filter((block) => block.type === 'thinking');
-        const told = plainMessage(stream).content.filter((block) => block.type === 'thinking');
+        const told = messageOf(stream).content.filter((block) => block.type === 'thinking');
         expect(sent).toEqual(told);
         expect(sent[0]!.signature.length).toBeGreaterThan(100);
       }
@@ -366,7 +277,7 @@ describeRecorded('recorded Messages API exchanges', () => {
         // A prompt of random characters, and one that was shortened after it was counted.
         .filter(({ id }) => id !== 'anthropic-messages-02' && id !== 'bedrock-invoke-anthropic-01')
         .map(({ id, request, response, stream }) => {
-          const usage = dialect.usage.summarize(response ?? plainMessage(stream!)).usage!;
+          const usage = dialect.usage.summarize(response ?? messageOf(stream!)).usage!;
           return { id, ratio: estimate(request) / usage.inputTokens };
         })
         .toSorted((a, b) => a.ratio - b.ratio);
@@ -378,25 +289,3 @@ describeRecorded('recorded Messages API exchanges', () => {
     });
   });
 });
-
-/** Anthropic's clients demand consecutive indices, one open block at a time, and message_start … message_delta, message_stop. */
-function blockOrderErrors(stream: string): string[] {
-  const errors: string[] = [];
-  const events = eventsOf(stream);
-  let open: number | undefined;
-  let next = 0;
-  for (const { type, index } of events) {
-    if (type === 'content_block_start') {
-      if (open !== undefined || index !== next) errors.push(`start of ${index} while ${open} is open and ${next} expected`);
-      open = index;
-      next += 1;
-    } else if (type.startsWith('content_block_')) {
-      if (index !== open) errors.push(`${type} of ${index} while ${open} is open`);
-      if (type === 'content_block_stop') open = undefined;
-    }
-  }
-  const types = events.map(({ type }) => type);
-  if (types[0] !== 'message_start') errors.push('message_start is not first');
-  if (types.slice(-2).join() !== 'message_delta,message_stop') errors.push('message_delta and message_stop are not last');
-  return errors;
-}

@@ -23,7 +23,7 @@ function encode(messages: ChatMessage[], model = 'claude-sonnet-4-5') {
   return {
     system: conversation.system.map((block) => block.text),
     turns: conversation.messages.map(({ role, content }) =>
-      [role as string].concat(content.map((block) => String(block.text ?? block.type))),
+      [role as string].concat(content.map((block) => (block.text as string | undefined) ?? block.type)),
     ),
     warned,
   };
