@@ -1,4 +1,4 @@
-import { rename, rm, symlink } from 'node:fs/promises';
+import { open, rename, rm, symlink } from 'node:fs/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 
 import { CATALOG, configFolder } from '../../test/support/config-files.ts';
@@ -129,6 +129,24 @@ it('survives the file going away', async () => {
   await vi.waitFor(() => expect(applied.at(-1)?.server.drainS).toBe(1));
 });
 
+it('does not take a half-written file for a configuration', async () => {
+  const { files, applied, live } = await watching({ 'gateway.yaml': keyFile('a'), secret: 'k-3f9a1c77e2b84d05' });
+  const writer = await open(files.path('gateway.yaml'), 'w');
+  for (const part of [keyFile('b'), '\n#', ' slow', ' writer']) {
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await writer.write(part);
+  }
+  await writer.close();
+  await vi.waitFor(() => expect(names(applied.at(-1))).toEqual(['b']));
+  expect(applied).toHaveLength(1);
+  // Whoever asks for a reload while a file is being written gets what was written last.
+  const signalled = live.reloadNow();
+  await files.write('gateway.yaml', keyFile('c'));
+  await signalled;
+  await vi.waitFor(() => expect(names(applied.at(-1))).toEqual(['c']));
+  expect(applied).toHaveLength(2);
+});
+
 it('does not swap what means the same', async () => {
   const { files, applied, reports, live } = await watching(
     { 'gateway.yaml': keyFile('a'), secret: 'k-3f9a1c77e2b84d05' },
@@ -180,7 +198,7 @@ it('stops', async () => {
   await new Promise((resolve) => setTimeout(resolve, 20));
   const { loads } = state;
   await files.write('gateway.yaml', `server: { drain_s: 1 }`);
-  await new Promise((resolve) => setTimeout(resolve, 40));
+  await new Promise((resolve) => setTimeout(resolve, 200));
   expect(state.loads).toBe(loads);
   expect(applied).toEqual([]);
 });

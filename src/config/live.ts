@@ -2,8 +2,9 @@
  * Keeps the running snapshot in step with the operator's files: a change of any of them, or a signal, loads anew;
  * what is valid and different is swapped in whole, what is not leaves the old one in force and says why.
  */
-import { realpath, stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
+import { fingerprint } from './file-state.ts';
 import type { ConfigIssue } from './issue.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -38,52 +39,24 @@ export interface Live {
 }
 
 const DEFAULT_INTERVAL_MS = 5_000;
+/** Editors empty a file before they fill it, and an empty file is a valid configuration: files must hold still before they count. */
+const SETTLE_MS = 100;
+const MAX_TRIES = 5;
 
 export function watchConfig(options: LiveOptions): Live {
-  let { current, files } = options;
-  // Nothing is known of the time between the first load and now, so the first poll loads again.
-  let seen = '';
-  let lastComplaint = '';
-  let tail: Promise<unknown> = Promise.resolve();
-  let next: Promise<Reload> | undefined;
+  const reloader = createReloader(options);
+  const reloadNow = oneAtATime(async () => {
+    const result = await reloader.reload().catch((error: unknown): Reload => ({ outcome: 'failed', error }));
+    if (reloader.isNews(result)) options.report(result);
+    return result;
+  });
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
-  const reload = async (): Promise<Reload> => {
-    const before = await fingerprint(files);
-    const candidate = await options.load();
-    // New files were read before anybody looked at their state: the next poll loads again.
-    seen = sameFiles(files, candidate.files) ? before : '';
-    files = candidate.files;
-    if (!candidate.ok) return { outcome: 'refused', issues: candidate.issues };
-    if (candidate.snapshot.hash === current.hash) return { outcome: 'unchanged', hash: current.hash };
-    const snapshot = { ...candidate.snapshot, version: current.version + 1 };
-    await options.apply(snapshot);
-    current = snapshot;
-    return { outcome: 'swapped', snapshot };
-  };
-
-  const reported = async (): Promise<Reload> => {
-    next = undefined;
-    const result = await reload().catch((error: unknown): Reload => ({ outcome: 'failed', error }));
-    const complaint = result.outcome === 'refused' ? JSON.stringify(result.issues) : '';
-    const isNews = result.outcome !== 'unchanged' && (complaint === '' || complaint !== lastComplaint);
-    lastComplaint = complaint;
-    if (isNews) options.report(result);
-    return result;
-  };
-
-  const reloadNow = (): Promise<Reload> => {
-    next ??= tail.then(reported);
-    tail = next;
-    return next;
-  };
-
   const poll = async (): Promise<void> => {
-    if ((await fingerprint(files)) !== seen) await reloadNow();
+    if ((await reloader.hasChanged()) && !stopped) await reloadNow();
     schedule();
   };
-
   const schedule = (): void => {
     if (stopped) return;
     timer = setTimeout(() => void poll(), options.intervalMs ?? DEFAULT_INTERVAL_MS).unref();
@@ -99,22 +72,63 @@ export function watchConfig(options: LiveOptions): Live {
   };
 }
 
+/** What is in force, and what is known of the files it came from. */
+function createReloader({ load, apply, ...start }: LiveOptions) {
+  let { current, files } = start;
+  // Nothing is known of the time between the first load and now, so the first look finds a change.
+  let seen = '';
+  let lastComplaint = '';
+
+  /** What was read while a file changed is read again. */
+  const loadUnchanged = async (triesLeft = MAX_TRIES): Promise<{ before: string; candidate: Candidate }> => {
+    const before = await fingerprint(files);
+    const candidate = await load();
+    const isSteady = triesLeft === 1 || before === (await fingerprint(files));
+    return isSteady ? { before, candidate } : loadUnchanged(triesLeft - 1);
+  };
+
+  return {
+    async reload(): Promise<Reload> {
+      const { before, candidate } = await loadUnchanged();
+      // New files were read before anybody looked at their state: the next look finds a change.
+      seen = sameFiles(files, candidate.files) ? before : '';
+      files = candidate.files;
+      if (!candidate.ok) return { outcome: 'refused', issues: candidate.issues };
+      if (candidate.snapshot.hash === current.hash) return { outcome: 'unchanged', hash: current.hash };
+      const snapshot = { ...candidate.snapshot, version: current.version + 1 };
+      await apply(snapshot);
+      current = snapshot;
+      return { outcome: 'swapped', snapshot };
+    },
+    async hasChanged(): Promise<boolean> {
+      const now = await fingerprint(files);
+      if (now === seen) return false;
+      await delay(SETTLE_MS, undefined, { ref: false });
+      return now === (await fingerprint(files));
+    },
+    isNews(result: Reload): boolean {
+      const complaint = result.outcome === 'refused' ? JSON.stringify(result.issues) : '';
+      const isRepeated = complaint !== '' && complaint === lastComplaint;
+      lastComplaint = complaint;
+      return result.outcome !== 'unchanged' && !isRepeated;
+    },
+  };
+}
+
+/** Calls that come while one runs share the next. `work` must not throw. */
+function oneAtATime<Result>(work: () => Promise<Result>): () => Promise<Result> {
+  let tail: Promise<unknown> = Promise.resolve();
+  let next: Promise<Result> | undefined;
+  return () => {
+    next ??= tail.then(() => {
+      next = undefined;
+      return work();
+    });
+    tail = next;
+    return next;
+  };
+}
+
 function sameFiles(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((file) => b.includes(file));
-}
-
-/** Which file each path leads to now, and its state: Kubernetes swaps a directory symlink, so the path itself never changes. */
-async function fingerprint(files: readonly string[]): Promise<string> {
-  const states = await Promise.all(files.map(fileState));
-  return states.join('\n');
-}
-
-async function fileState(path: string): Promise<string> {
-  try {
-    const target = await realpath(path);
-    const { dev, ino, mtimeNs, size } = await stat(target, { bigint: true });
-    return [target, dev, ino, mtimeNs, size].join(' ');
-  } catch (error) {
-    return `${path} ${(error as NodeJS.ErrnoException).code}`;
-  }
 }

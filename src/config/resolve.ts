@@ -120,7 +120,7 @@ function factsForAll(targets: ModelFacts[]): ModelFacts {
   return {
     ...(Number.isFinite(contextWindow) && { contextWindow }),
     ...(Number.isFinite(maxOutputTokens) && { maxOutputTokens }),
-    ...(isKnown && { capabilities: first.filter((word) => others.every((capabilities) => capabilities!.includes(word))) }),
+    ...(isKnown && { capabilities: first.filter((word) => others.every((capabilities) => capabilities.includes(word))) }),
   };
 }
 

@@ -24,6 +24,11 @@ function int(min: number, max: number) {
   return z.int().min(min).max(max);
 }
 
+function weight(others: string) {
+  const meaning = `Share of the calls, relative to the other ${others}; 0: only where none of them can be reached.`;
+  return z.number().min(0).max(1_000_000).default(1).describe(meaning);
+}
+
 const headers = z.record(text(values.headerNameProblem), text(values.headerValueProblem));
 const usdPerMtok = z.number().min(0).max(1_000_000);
 
@@ -115,7 +120,7 @@ const apiKey = text(values.credentialProblem);
 const endpoint = z.strictObject({
   base_url: text(values.urlProblem).exactOptional().describe('Absent: the `base_url` of the provider.'),
   api_key: apiKey.exactOptional().describe('Absent: the `api_key` of the provider. By reference, or `none`.'),
-  weight: z.number().positive().max(1_000_000).default(1).describe('Share of the calls, relative to the other endpoints.'),
+  weight: weight('endpoints'),
 });
 
 const provider = z.strictObject({
@@ -126,7 +131,7 @@ const provider = z.strictObject({
     .exactOptional()
     .describe('Where to send; anthropic URLs without `/v1`, openai ones with it. Absent: the one of the catalog row.'),
   api_key: apiKey.exactOptional().describe('Credential, by reference: `"${env:OPENAI_API_KEY}"`. `none` sends none.'),
-  api_keys: z.array(apiKey).min(1).exactOptional().describe('Several credentials, used in turn, instead of `api_key`.'),
+  api_keys: z.array(apiKey).min(1).exactOptional().describe('Several credentials that share the calls, instead of `api_key`.'),
   endpoints: z
     .array(endpoint)
     .min(1)
@@ -178,7 +183,7 @@ const timeouts = z
 const target = z.strictObject({
   provider: text().describe('Name of an entry under `providers`.'),
   model: text(values.upstreamModelProblem).describe('Name of the model there; `*` stands for the rest of the asked name.'),
-  weight: z.number().positive().max(1_000_000).default(1).describe('Share of the calls, relative to the other targets.'),
+  weight: weight('targets'),
   price: price.exactOptional(),
   timeouts: timeouts.exactOptional(),
   params: z
