@@ -93,10 +93,12 @@ export function createJournalReader(options: JournalReaderOptions): JournalReade
       note(streams, position, false);
       void pump();
     },
-    retire: (worker, boot) => {
+    retire: async (worker, boot) => {
       const gone = `w${worker}-${boot}`;
       retired.add(gone);
-      return takeFiles((stream) => stream === gone, false);
+      // What it announced is read and deleted before its files are looked for, else one could vanish under the search.
+      await idle();
+      await takeFiles((stream) => stream === gone, false);
     },
     recover: async () => {
       await takeFiles(() => true, true);

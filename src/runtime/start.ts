@@ -1,0 +1,219 @@
+/**
+ * From settings to a running Signalbox: data directory → keys → configuration → port → control plane → workers; and back down again.
+ * Knows no part of the gateway by itself: the planes are handed in.
+ */
+import { randomBytes } from 'node:crypto';
+import { totalmem } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { formatIssue } from '../config/issue.ts';
+import { type Live, type Reload, watchConfig } from '../config/live.ts';
+import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
+import { serveControl } from '../control/server.ts';
+import { controlAppOf } from './control-app.ts';
+import { type DataDir, openDataDir } from './data-dir.ts';
+import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
+import { type JournalReader, createJournalReader } from './journal-reader.ts';
+import { probePort, publicUrl } from './listen.ts';
+import type { Control, ControlContext, Log } from './messages.ts';
+import { bareHost, pinListener } from './pin-listener.ts';
+import { type SharedOverview, createSharedOverview } from './shared-state.ts';
+import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
+import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
+
+export interface StartSettings {
+  version: string;
+  dataDir: string;
+  /** The operator's file; or the text that serves where there is none (first-run mode). */
+  config: ControlContext['config'];
+  overrides: ControlContext['overrides'];
+  environment: ControlContext['environment'];
+  workerUrl: URL;
+  buildControl: (context: ControlContext) => Control | Promise<Control>;
+  isTerminal: boolean;
+  /** Told once, when so many workers died that going on makes no sense. */
+  onGivingUp: (reason: string) => void;
+}
+
+export interface Running {
+  url: string;
+  log: Log;
+  /** What is shown only now, to be printed before the ready line. */
+  greeting: string[];
+  /** For SIGHUP. */
+  reload(): void;
+  /** The configured patience with what is in flight, ms. */
+  drainMs(): number;
+  /** Not ready at once; resolves when all is closed and written. Never rejects. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+/** How long the last facts and traces may take on their way out. */
+const CLOSE_MS = 2_000;
+
+/** Throws StartError for what the operator can mend; then nothing was written that a later start would miss. */
+export async function start(settings: StartSettings): Promise<Running> {
+  const dataDir = openDataDir(settings.dataDir);
+  const firstRun = !('path' in settings.config);
+  const minted = mintKeys({ dataDir: dataDir.path, pepper: dataDir.pepper, firstRun, random: randomBytes });
+  const late: LateParts = {};
+  const control = await settings.buildControl(controlContext(settings, dataDir, minted, late));
+  const first = await control.load();
+  if (!first.ok)
+    throw new StartError(['the configuration is not valid:', ...first.issues.map(formatIssue)].join('\n'), EXIT_CONFIG);
+  const configured = first.snapshot.server;
+  const bound = await bind(configured);
+  let current = pinListener(first.snapshot, { configured, bound }).snapshot;
+
+  const reader = createJournalReader({ dir: dataDir.journalDir, sink: control.sink, log: control.log });
+  late.reader = reader;
+  const recovered = await reader.recover();
+  if (recovered > 0) control.log('info', { facts: recovered }, 'facts of an earlier run were recovered from its journal');
+  const shared = createSharedOverview(bound.workers, Date.now());
+  const { supervisor, collected } = supervise({ settings, dataDir, control, reader, shared });
+  late.supervisor = supervisor;
+  const app = controlAppOf({
+    control,
+    version: settings.version,
+    configPath: 'path' in settings.config ? settings.config.path : undefined,
+    snapshot: () => current,
+    workers: () => supervisor.status(),
+    uptimeMs: () => process.uptime() * 1000,
+  });
+  const controlServer = await serveControl({ socketPath: dataDir.controlSocketPath, app, extra: control.extra });
+  control.swapped(current);
+  await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
+  const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
+  minted.keep({ admin: adminUsed });
+
+  const swap = async (next: Snapshot): Promise<void> => {
+    const { snapshot, ignored } = pinListener(next, { configured, bound });
+    current = snapshot;
+    await inForce(snapshot, { ignored, supervisor, control });
+  };
+  const live = watchConfig({
+    current: first.snapshot,
+    files: first.files,
+    load: control.load,
+    apply: swap,
+    report: reporter(control.log),
+  });
+  const url = publicUrl(bound);
+  control.log('info', { url, workers: bound.workers, snapshot: current.hash }, 'serving');
+  return {
+    url,
+    log: control.log,
+    greeting: greeting(minted, { url, firstRun, adminUsed, isTerminal: settings.isTerminal }),
+    reload: () => void live.reloadNow(),
+    drainMs: () => current.server.drainS * 1000,
+    stop: (deadlineMs) => stop({ live, supervisor, collected, reader, control, controlServer, dataDir }, deadlineMs),
+  };
+}
+
+async function inForce(
+  snapshot: Snapshot,
+  { ignored, supervisor, control }: { ignored: string[]; supervisor: Supervisor; control: Control },
+): Promise<void> {
+  if (ignored.length > 0) control.log('warn', { keys: ignored }, 'changed keys take effect only at the next start');
+  const { late, refused } = await supervisor.apply(snapshot);
+  control.swapped(snapshot);
+  if (late.length + refused.length > 0) control.log('error', { late, refused }, 'not every worker runs on the new configuration');
+}
+
+/** What the control plane may ask for, but only once it exists. */
+interface LateParts {
+  supervisor?: Supervisor;
+  reader?: JournalReader;
+}
+
+function controlContext(settings: StartSettings, dataDir: DataDir, minted: MintedKeys, late: LateParts): ControlContext {
+  return {
+    version: settings.version,
+    dataDir: dataDir.path,
+    controlSocketPath: dataDir.controlSocketPath,
+    config: settings.config,
+    pepper: dataDir.pepper,
+    overrides: settings.overrides,
+    minted: { adminKeyDigest: minted.adminKeyDigest, keys: minted.keys },
+    environment: settings.environment,
+    workers: () => late.supervisor?.status() ?? [],
+    journalLagBytes: () => late.reader?.lagBytes() ?? 0,
+  };
+}
+
+async function bind(configured: ServerSettings): Promise<ServerSettings> {
+  const host = bareHost(configured.host);
+  return { ...configured, host, port: await probePort(host, configured.port) };
+}
+
+interface SuperviseParts {
+  settings: StartSettings;
+  dataDir: DataDir;
+  control: Control;
+  reader: JournalReader;
+  shared: SharedOverview;
+}
+
+/** `collected` resolves when the journals of all workers that have died so far are read. */
+function supervise({ settings, dataDir, control, reader, shared }: SuperviseParts): {
+  supervisor: Supervisor;
+  collected: () => Promise<unknown>;
+} {
+  let collecting: Promise<unknown> = Promise.resolve();
+  const { slots } = shared.memory;
+  const supervisor = createSupervisor({
+    workerUrl: settings.workerUrl,
+    workers: slots,
+    heapMb: heapLimitMb(Math.min(totalmem(), process.constrainedMemory() || Infinity), slots),
+    runId: Date.now().toString(36),
+    boot: { version: settings.version, dataDir: dataDir.path, controlSocketPath: dataDir.controlSocketPath },
+    shared,
+    log: control.log,
+    now: Date.now,
+    onJournal: reader.announce,
+    onGone: (worker, boot) => {
+      const retired = reader.retire(worker, boot).catch((error: unknown) => {
+        control.log('error', { worker, error: errorText(error) }, "a dead worker's journal could not be read");
+      });
+      collecting = Promise.all([collecting, retired]);
+    },
+    priceOf: control.priceOf,
+    onGivingUp: settings.onGivingUp,
+  });
+  return { supervisor, collected: () => collecting };
+}
+
+function reporter(log: Log): (reload: Reload) => void {
+  return (reload) => {
+    if (reload.outcome === 'swapped') log('info', { snapshot: reload.snapshot.hash }, 'the new configuration is in force');
+    else if (reload.outcome === 'failed')
+      log('error', { error: errorText(reload.error) }, 'the reload failed; the old configuration stays in force');
+    else if (reload.outcome === 'refused') {
+      log('error', { errors: reload.issues.map(formatIssue) }, 'the new configuration is not valid; the old one stays in force');
+    }
+  };
+}
+
+interface StopParts {
+  live: Live;
+  supervisor: Supervisor;
+  collected: () => Promise<unknown>;
+  reader: JournalReader;
+  control: Control;
+  controlServer: { close: () => Promise<void> };
+  dataDir: DataDir;
+}
+
+/** The control socket goes after the workers: the demo's streams come through it. */
+async function stop(parts: StopParts, deadlineMs: number): Promise<void> {
+  parts.live.stop();
+  await parts.supervisor.drain(deadlineMs);
+  const last = async (): Promise<void> => {
+    await parts.collected();
+    await parts.reader.idle();
+    await parts.control.close();
+    await parts.controlServer.close();
+  };
+  await Promise.race([last(), sleep(CLOSE_MS, undefined, { ref: false })]).catch(() => undefined);
+  parts.dataDir.release();
+}
