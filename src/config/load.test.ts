@@ -221,6 +221,11 @@ describe('what is refused, with its line', () => {
       ['gateway.yaml:1:33 providers.demo.headers.Host: this header is set by Signalbox'],
     ],
     [
+      'a name with a line break',
+      'keys: [{ name: "a\\nb", key: "${env:KEY}" }]',
+      ['gateway.yaml:1:16 keys[0].name: must have at most 128 characters, none of them a control character'],
+    ],
+    [
       'two keys of one name',
       'keys:\n  - { name: a, key: "${env:KEY}" }\n  - { name: a, key: "${env:OTHER_KEY}" }',
       ['gateway.yaml:3:13 keys[1].name: a key of the name `a` is already defined at gateway.yaml:2:13'],

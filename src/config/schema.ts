@@ -213,7 +213,7 @@ export const modelSchema = z.strictObject({
 
 /** A key without its secret: what the admin API takes, too. */
 export const keyFieldsSchema = z.strictObject({
-  name: text().max(128).describe('Its identity in the ledger, in logs and in metrics.'),
+  name: text(values.keyNameProblem).describe('Its identity in the ledger, in logs and in metrics.'),
   models: z
     .array(text(values.grantProblem))
     .default(['*'])

@@ -104,6 +104,13 @@ export function dateProblem(value: string): Problem {
   return isDate && !Number.isNaN(Date.parse(value)) ? undefined : 'must be a date such as 2027-01-31 or 2027-01-31T12:00:00Z';
 }
 
+/** Names of keys become labels and log lines. */
+export function keyNameProblem(name: string): Problem {
+  return name.length > 128 || /\p{Cc}/u.test(name)
+    ? 'must have at most 128 characters, none of them a control character'
+    : undefined;
+}
+
 const PLACEHOLDER =
   /^sk-?1234|change-?_?me|change-?_?this|replace-?_?me|your-?_?(api-?_?)?(key|secret|token)|placeholder|^(password|secret)+$/i;
 const MIN_KEY_LENGTH = 16;
