@@ -2,6 +2,8 @@
  * The composition root of a worker: the only file that knows every part of the data plane. The control plane's is build-control.ts, a file of
  * its own so that no worker loads what only the main thread needs.
  */
+import { randomBytes } from 'node:crypto';
+
 import type { Snapshot } from './config/snapshot.ts';
 import { type Exchange, cutForDrain } from './gateway/exchange.ts';
 import { type Line, createLine } from './gateway/line.ts';
@@ -33,7 +35,7 @@ interface Force {
 /** The data plane of one worker. */
 export function buildDataPlane(context: WorkerContext): DataPlane {
   const { shared, journal, log } = context;
-  const ids = createIdSource();
+  const ids = createIdSource(randomBytes);
   const wheel = createWheel({ turnMs: WHEEL_TURN_MS, now: () => performance.now() });
   const live = new Set<Exchange>();
   let force: Force | undefined;
