@@ -14,7 +14,7 @@ import type {
 import { isObject, objectOf, unsupported } from '../../core/read.ts';
 import { ANNOTATION, type Block, DIALECT, cacheControlField, inputOf, toolId } from './wire.ts';
 
-export interface EncodeContext {
+interface EncodeContext {
   /** Path of the part in the caller's body, for warnings and refusals. */
   path: string;
   warn: (warning: Warning) => void;
@@ -82,7 +82,7 @@ export function encodeAnswerContent(parts: readonly AssistantPart[], warn: (warn
   return encodeParts(table, parts, { path: 'content', warn });
 }
 
-export function writeAnswerReasoning(part: { text: string; signature?: string; redacted?: string }): Block {
+function writeAnswerReasoning(part: { text: string; signature?: string; redacted?: string }): Block {
   if (part.redacted !== undefined) return { type: 'redacted_thinking', data: part.redacted };
   return { type: 'thinking', thinking: part.text, signature: part.signature ?? '' };
 }

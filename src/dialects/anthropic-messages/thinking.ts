@@ -44,12 +44,12 @@ const EFFORTS: Readonly<Record<string, string>> = {
 const DEFAULT_EFFORT = 'high';
 const DEFAULT_BUDGET = 16_384;
 
-export interface Thinking {
+interface Thinking {
   thinking?: JsonObject;
   effort?: string;
 }
 
-export interface ThinkingContext {
+interface ThinkingContext {
   traits: ModelTraits;
   /** The caller's own limit; absent where it set none. */
   maxTokens: number | undefined;

@@ -57,7 +57,7 @@ export function decodeToolChoice(value: unknown): Pick<ChatRequest, 'toolChoice'
   return { toolChoice, ...(disabled !== undefined && { parallelToolCalls: !disabled }) };
 }
 
-export interface ToolFields {
+interface ToolFields {
   tools?: JsonObject[];
   tool_choice?: JsonObject;
 }

@@ -7,12 +7,12 @@ import { encodeAssistantContent, encodeTexts, encodeUserContent } from './conten
 import type { ModelTraits } from './models.ts';
 import type { Block } from './wire.ts';
 
-export interface Turn {
+interface Turn {
   role: 'user' | 'assistant' | 'system';
   content: Block[];
 }
 
-export interface Conversation {
+interface Conversation {
   system: Block[];
   messages: Turn[];
 }
