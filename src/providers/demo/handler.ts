@@ -25,8 +25,8 @@ export interface DemoOptions {
 }
 
 const DEFAULT_WORD_DELAY_MS = 20;
-/** More than the edge lets through by default; here it only guards the memory of whoever serves the handler. */
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** Parsing more than this would hold up the thread that serves the handler, which others wait for. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /** Handles `POST /demo/v1/{chat/completions,messages,embeddings}`; any other path is 404. Answers every error in the path's dialect. */
 export function createDemoHandler(options: DemoOptions): (request: IncomingMessage, response: ServerResponse) => void {
