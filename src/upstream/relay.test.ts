@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { array, assert, nat, property } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { GatewayError } from '../core/errors.ts';
@@ -57,8 +57,8 @@ const STREAM = 'data: {"a":"é…"}\n\n: note\n\ndata: {"old":1}\r\n\r\nevent: x
 
 describe('the relay stage', () => {
   test('passes the same bytes however they are sliced', () => {
-    fc.assert(
-      fc.property(fc.array(fc.nat(200), { maxLength: 12 }), (cuts) => {
+    assert(
+      property(array(nat(200), { maxLength: 12 }), (cuts) => {
         const { stage } = stageOf(false);
         expect(run(stage, slices(STREAM, cuts)).out).toBe(STREAM);
         expect(stage.state).toBe('done');
@@ -68,8 +68,8 @@ describe('the relay stage', () => {
 
   test('rewrites the same events however they are sliced', () => {
     const expected = 'data: {"a":"é…"}\n\n: note\n\ndata: {"newer":1}\r\n\r\ndata: [DONE]\n\n';
-    fc.assert(
-      fc.property(fc.array(fc.nat(200), { maxLength: 12 }), (cuts) => {
+    assert(
+      property(array(nat(200), { maxLength: 12 }), (cuts) => {
         const { stage } = stageOf(true);
         expect(run(stage, slices(STREAM, cuts)).out).toBe(expected);
       }),

@@ -172,7 +172,8 @@ export class Pump implements BodySink, Timed {
       }
       this.done = true;
     }
-    if (!this.drained) this.body.abort();
+    if (this.drained) this.wheel.leave(this);
+    else this.body.abort();
   }
 
   private close(out: Buffer | string | undefined): void {

@@ -21,7 +21,6 @@ export function collect(body: UpstreamBody, options: CollectOptions): Promise<Co
   });
 }
 
-/** Passes on what is held and then the rest, with back-pressure; a body that ends early takes the client's connection with it. */
 export interface PipeOptions {
   head: Buffer;
   body: UpstreamBody;
@@ -31,7 +30,10 @@ export interface PipeOptions {
   see?: (chunk: Buffer) => void;
 }
 
-/** Resolves, never rejects, once the client has the whole body, or `error` says why not. Call with the head of the response written. */
+/**
+ * Passes on what is held and then the rest, with back-pressure; a body that ends early takes the client's connection with it.
+ * Resolves, never rejects, once the client has all of it, or `error` says why not. Call with the head of the response written.
+ */
 export function pipeBody(options: PipeOptions): Promise<StreamResult> {
   const { body, response, wheel } = options;
   return new Pump({ body, response, stage: createPlainStage(options.see) }, { wheel, idleCommentMs: Infinity }).run(options.head);
