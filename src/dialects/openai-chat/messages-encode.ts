@@ -34,8 +34,9 @@ export function encodeMessages(messages: readonly ChatMessage[], { quirks, warn 
 function onceEach(warn: (warning: Warning) => void): (warning: Warning) => void {
   const seen = new Set<string>();
   return (warning) => {
-    if (seen.has(warning.param)) return;
-    seen.add(warning.param);
+    const said = `${warning.param} ${warning.reason}`;
+    if (seen.has(said)) return;
+    seen.add(said);
     warn(warning);
   };
 }

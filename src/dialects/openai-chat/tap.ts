@@ -2,8 +2,8 @@
  * Watches a relayed stream without parsing it.
  *
  * Every chunk is parsed until the first content and the model are known, and again after the first finish. In between, which is nearly the whole
- * stream, a chunk costs two searches for bytes (0.5 µs for 330 bytes where JSON.parse takes 5 µs): it is dull if its usage and its
- * finish_reason are null, or absent and no error stands in it.
+ * stream, a chunk costs two searches for bytes: it is dull if its usage and its finish_reason are null, or absent and no error stands in it.
+ * Measured for 330 bytes (Node 26.10): 0.4 µs, 0.9 µs where `usage: null` is taken out, where JSON.parse alone takes 2.3 µs.
  *
  * Why bytes can be trusted: inside JSON text a quote is escaped, so `usage"` followed by a colon is the end of a key, whatever the content says;
  * and a quote that opens a key never follows a backslash.
@@ -12,8 +12,9 @@ import type { UpstreamFailure } from '../../core/parts.ts';
 import { type Json, isObject, listOf, objectOf } from '../../core/read.ts';
 import type { StreamTap } from '../../core/tap.ts';
 import type { Usage } from '../../core/usage.ts';
+import { parseSseEvent } from '../../lib/sse-parser.ts';
 import type { TapOptions } from '../dialect.ts';
-import { withoutNullUsage } from './cut.ts';
+import { skipBlank, withoutNullUsage } from './cut.ts';
 import { failureIn } from './error.ts';
 import { finishIn, usageOf, wordOf } from './usage.ts';
 import { readAnnotations } from './wire.ts';
@@ -26,7 +27,6 @@ const ERROR = Buffer.from('rror"');
 const LETTER_D = 0x64;
 const LETTER_N = 0x6e;
 const COLON = 0x3a;
-const SPACE = 0x20;
 
 interface Seen {
   usage: Usage | undefined;
@@ -49,64 +49,55 @@ export function openaiChatTap({ stripUsage }: TapOptions): StreamTap {
   return Object.assign(seen, {
     see(event: Buffer): boolean | Buffer {
       if (seen.state !== 'open') return true;
-      const usageAt = valueOf(event, USAGE);
+      const usageAt = keyIn(event, USAGE);
       if (!isDull(seen, event, usageAt)) {
         const chunk = readChunk(seen, event);
         if (chunk !== undefined) learn(seen, chunk);
         if (stripUsage && chunk !== undefined && isUsageOnly(chunk)) return false;
       }
-      return stripUsage && usageAt !== -1 ? withoutNullUsage(event) : true;
+      return stripUsage && usageAt !== -1 ? withoutNullUsage(event, usageAt) : true;
     },
   });
 }
 
-/** Where the value of the first key that ends in `ending` begins; -1 where there is none. */
-function valueOf(event: Buffer, ending: Buffer): number {
+/** Where the first key that ends in `ending` has these bytes; -1 where there is none. */
+function keyIn(event: Buffer, ending: Buffer): number {
   for (let at = event.indexOf(ending); at !== -1; at = event.indexOf(ending, at + 1)) {
-    let next = at + ending.length;
-    while (isBlank(event[next])) next++;
-    if (event[next] !== COLON) continue;
-    do next++;
-    while (isBlank(event[next]));
-    return next;
+    if (event[skipBlank(event, at + ending.length)] === COLON) return at;
   }
   return -1;
 }
 
-function isBlank(byte: number | undefined): boolean {
-  return byte !== undefined && byte <= SPACE;
+/** The first byte of the value of a key found by `keyIn`. */
+function valueOf(event: Buffer, keyAt: number, ending: Buffer): number | undefined {
+  return event[skipBlank(event, skipBlank(event, keyAt + ending.length) + 1)];
 }
 
 /** An error comes without a finish_reason, or with one that is no null (OpenRouter). */
 function isDull(seen: Seen, event: Buffer, usageAt: number): boolean {
   const settled = seen.sawContent && seen.model !== undefined && seen.finish === undefined;
-  if (!settled || event[0] !== LETTER_D || (usageAt !== -1 && event[usageAt] !== LETTER_N)) return false;
-  const reasonAt = valueOf(event, REASON);
-  if (reasonAt !== -1) return event[reasonAt] === LETTER_N;
+  if (!settled || event[0] !== LETTER_D) return false;
+  if (usageAt !== -1 && valueOf(event, usageAt, USAGE) !== LETTER_N) return false;
+  const reasonAt = keyIn(event, REASON);
+  if (reasonAt !== -1) return valueOf(event, reasonAt, REASON) === LETTER_N;
   // `data: [DONE]` and all that is too short to be a chunk.
   return event.length > 64 && event.indexOf(ERROR) === -1;
 }
 
 /** The event's JSON; undefined for comments, for the end marker, and for what is no JSON, which is the client's to judge. */
-function readChunk(seen: Seen, event: Buffer): Json | undefined {
-  const lines = event.toString('utf8').split(/\r\n|\n|\r/);
-  const data = fieldsOf(lines, 'data').join('\n');
+function readChunk(seen: Seen, bytes: Buffer): Json | undefined {
+  const { event: name, data } = parseSseEvent(bytes) ?? { event: '', data: '' };
   if (data.startsWith('[DONE]')) {
     seen.state = 'done';
     return undefined;
   }
   const chunk = parsed(data);
-  const failure =
-    chunk && (failureIn(chunk) ?? (fieldsOf(lines, 'event')[0] === 'error' ? failureIn({ error: chunk }) : undefined));
+  const failure = chunk && (failureIn(chunk) ?? (name === 'error' ? failureIn({ error: chunk }) : undefined));
   if (failure !== undefined) {
     seen.state = 'error';
     seen.failure = failure;
   }
   return chunk;
-}
-
-function fieldsOf(lines: readonly string[], name: string): string[] {
-  return lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trimStart());
 }
 
 function parsed(data: string): Json | undefined {

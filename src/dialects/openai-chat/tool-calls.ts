@@ -71,10 +71,11 @@ export function callOf(calls: readonly Call[], piece: Piece): Call | undefined {
   return placed === undefined || begins(piece, placed) ? undefined : placed;
 }
 
-/** Whether a piece at the place of a known call is the first of another: it names a tool, and either has an id of its own or the known call is complete. */
+/** Whether a piece at the place of a known call is the first of another. Arguments that have begun and are not whole must go on. */
 function begins(piece: Piece, placed: Call): boolean {
   if (piece.name === '' || placed.state === 'unnamed') return false;
-  return piece.id !== '' || piece.name !== placed.name || isComplete(placed.arguments);
+  if (piece.name !== placed.name || isComplete(placed.arguments)) return true;
+  return piece.id !== '' && placed.arguments.trim() === '';
 }
 
 /** Whether the arguments are a whole JSON object, so that no further piece can come. */
