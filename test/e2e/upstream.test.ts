@@ -56,7 +56,7 @@ afterEach(async () => {
 function watchedWheel(): Wheel {
   const wheel = createWheel({ turnMs: TURN_MS, now: () => performance.now() });
   return {
-    now: wheel.now,
+    now: () => wheel.now(),
     join(timed) {
       timedOnes.add(timed);
       wheel.join(timed);
