@@ -107,7 +107,7 @@ telemetry: { log: { format: json } }
 `,
   );
   const dist = join(root, 'dist/main.js');
-  const args = [dist, 'serve', '--config', config, '--port', '0', '--data', join(scratch, `data-${workers}`)];
+  const args = [dist, 'serve', '--config', config, '--port', '0', '--data', mkdtempSync(join(scratch, 'data-'))];
   const child = start(process.execPath, args, { BENCH_KEY: KEY });
   const line = await lineWith(child, 'signalbox listening on ');
   const url = `${line.split(' ').at(-1)}/v1/chat/completions`;

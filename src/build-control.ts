@@ -118,7 +118,7 @@ async function load(context: ControlContext, prices: PriceBook, log: Log): Promi
 /** The demo provider answers on the control plane's socket, through the whole way out that real providers take. */
 function withDemo(snapshot: Snapshot, socketPath: string): Snapshot {
   for (const endpoint of Object.values(snapshot.providers).flatMap((provider) => provider.endpoints)) {
-    if (endpoint.baseUrl.startsWith(DEMO_ORIGIN)) endpoint.socketPath = socketPath;
+    if (new URL(endpoint.baseUrl).origin === DEMO_ORIGIN) endpoint.socketPath = socketPath;
   }
   return snapshot;
 }

@@ -18,7 +18,12 @@ export interface LogSettings {
  */
 export function createLog(settings: LogSettings, stream: { fd: number; isTTY: boolean }): Logger {
   const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && stream.isTTY);
-  const options = { level: settings.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = {
+    level: settings.level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
   if (isPretty)
     return pino(options, pretty({ colorize: stream.isTTY, ignore: 'pid,hostname', sync: true, destination: stream.fd }));
   // Asynchronous and in chunks: a slow reader of the log must never hold up the main thread.
