@@ -14,7 +14,7 @@ import type {
 import { type Json, compact, unsupported } from '../../core/read.ts';
 import type { EncodeTarget, RequestQuirks } from '../dialect.ts';
 import { writeReasoning } from './reasoning.ts';
-import { DIALECT, annotationFields, argumentsText, dataUrl } from './wire.ts';
+import { DIALECT, annotationFields, argumentsText, dataUrl, onceEach } from './wire.ts';
 
 interface Writing {
   quirks: RequestQuirks;
@@ -28,17 +28,6 @@ export function encodeMessages(messages: readonly ChatMessage[], { quirks, warn 
     if (message.role === 'assistant') return [writeAssistant(message.content, writing)];
     return [{ role: message.role, content: writeContent(message.content, writing) }];
   });
-}
-
-/** A long conversation repeats what cannot be sent on every turn; one warning says it. */
-function onceEach(warn: (warning: Warning) => void): (warning: Warning) => void {
-  const seen = new Set<string>();
-  return (warning) => {
-    const said = `${warning.param} ${warning.reason}`;
-    if (seen.has(said)) return;
-    seen.add(said);
-    warn(warning);
-  };
 }
 
 /** Results become messages of their own, first of all, as they must follow the calls; what they cannot hold comes right after them. */

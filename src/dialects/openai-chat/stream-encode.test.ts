@@ -131,6 +131,7 @@ describe('openaiChatEncoder', () => {
       start,
       { type: 'native', choice: 0, part: { type: 'native', dialect: 'anthropic-messages', value: citations } },
       { type: 'native', choice: 0, part: { type: 'native', dialect: 'anthropic-messages', value: { type: 'server_tool_use' } } },
+      { type: 'native', choice: 0, part: { type: 'native', dialect: 'anthropic-messages', value: { type: 'server_tool_use' } } },
       { type: 'finish', choice: 0, reason: 'pause' },
     ]);
     expect(warnings.map((warning) => warning.param)).toEqual([

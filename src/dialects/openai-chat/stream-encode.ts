@@ -9,7 +9,7 @@ import { openaiChatErrors } from './error.ts';
 import { writeDetail } from './reasoning.ts';
 import { warnOfPause, writeAnnotation, writeHead } from './response.ts';
 import { writeUsage } from './usage.ts';
-import { finishWord, sse } from './wire.ts';
+import { finishWord, onceEach, sse } from './wire.ts';
 
 type Warn = (warning: Warning) => void;
 
@@ -44,7 +44,7 @@ interface Writing {
 export function openaiChatEncoder(context: ReplyContext, warn: Warn): StreamEncoder {
   const writing: Writing = {
     context,
-    warn,
+    warn: onceEach(warn),
     ...frame({ id: '', model: '', createdS: 0 }, context),
     choices: new Map(),
     blocks: new Map(),

@@ -89,6 +89,11 @@ describe('openaiChatTap', () => {
     expect(watch([event(said('a')), event(chunk)]).tap.usage?.inputTokens).toBe(3);
   });
 
+  it('after the finish every place is looked at: a null at the top hides nothing', () => {
+    const last = said('', {}, { usage: null, x_groq: { usage: counts } });
+    expect(watch([event(said('a')), event(said('', { finish_reason: 'stop' })), event(last)]).tap.usage?.inputTokens).toBe(3);
+  });
+
   it('finish with spaces, and in a chunk that has content', () => {
     expect(
       watch([

@@ -2,7 +2,7 @@
  * What OpenAI's Chat Completions look like on the wire, and the many who imitate them.
  * Source: the types of openai 7.57 and the recorded answers of some twenty providers.
  */
-import type { CacheControl, FinishReason, NativePart } from '../../core/chat.ts';
+import type { CacheControl, FinishReason, NativePart, Warning } from '../../core/chat.ts';
 import { type Json, isObject, listOf, may, textOf } from '../../core/read.ts';
 
 export const DIALECT = 'openai-chat';
@@ -117,4 +117,15 @@ export function sse(data: Json): string {
 /** A long list of names on few lines. */
 export function words(list: string): string[] {
   return list.split(' ');
+}
+
+/** A long conversation or stream repeats what cannot be said; one warning says so. */
+export function onceEach(warn: (warning: Warning) => void): (warning: Warning) => void {
+  const seen = new Set<string>();
+  return (warning) => {
+    const said = `${warning.param} ${warning.reason}`;
+    if (seen.has(said)) return;
+    seen.add(said);
+    warn(warning);
+  };
 }
