@@ -1,0 +1,79 @@
+/**
+ * What a fresh clone lacks before `npm start` or `npm test`: the packages (with Node itself, on Linux x64) and dist.
+ * Runs on any Node from 20, without dependencies; does nothing, and says nothing, where nothing is missing.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+const at = (...parts) => join(ROOT, ...parts);
+const LOCK = at('package-lock.json');
+const INSTALLED = at('node_modules', '.package-lock.json');
+const INSTALL_STAMP = at('node_modules', '.signalbox-lock');
+const BUILD_STAMP = at('dist', '.built-from');
+const BUNDLED_NODE = at('node_modules', '.bin', 'node');
+
+/** npm writes the lock file a moment after its own record of what it installed. */
+const SLACK_MS = 5_000;
+
+/** npm's record is younger than the lock file; or the lock file is the one we installed from (a checkout renews its time). */
+function isInstalled() {
+  if (!existsSync(INSTALLED)) return false;
+  if (statSync(INSTALLED).mtimeMs + SLACK_MS >= statSync(LOCK).mtimeMs) return true;
+  return existsSync(INSTALL_STAMP) && readFileSync(INSTALL_STAMP, 'utf8') === lockHash();
+}
+
+function lockHash() {
+  return createHash('sha256').update(readFileSync(LOCK)).digest('hex');
+}
+
+function install() {
+  if (isInstalled()) return;
+  say('installing packages…');
+  // The npm that runs us, if one does: the machine's own may be another.
+  const npm = process.env.npm_execpath;
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  run(npm === undefined ? 'npm' : process.execPath, npm === undefined ? args : [npm, ...args]);
+  // On a system that cannot run it (another libc), the system's Node must be found instead.
+  if (existsSync(BUNDLED_NODE) && spawnSync(BUNDLED_NODE, ['--version']).status !== 0) rmSync(BUNDLED_NODE);
+  writeFileSync(INSTALL_STAMP, lockHash());
+}
+
+function build() {
+  const wanted = sourceStamp();
+  if (existsSync(BUILD_STAMP) && readFileSync(BUILD_STAMP, 'utf8') === wanted) return;
+  say('building…');
+  rmSync(at('dist'), { recursive: true, force: true });
+  const node = existsSync(BUNDLED_NODE) ? BUNDLED_NODE : process.execPath;
+  run(node, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at('tsconfig.build.json')]);
+  writeFileSync(BUILD_STAMP, wanted);
+}
+
+/** Changes with every source that is added, removed or edited. */
+function sourceStamp() {
+  const files = readdirSync(at('src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  const sources = [...files, at('tsconfig.json'), at('tsconfig.build.json')];
+  const states = sources.map((file) => `${file} ${statSync(file).mtimeMs} ${statSync(file).size}`);
+  const sorted = states.sort((a, b) => (a < b ? -1 : 1));
+  return createHash('sha256').update(sorted.join('\n')).digest('hex');
+}
+
+/** On standard error: standard output belongs to what comes after. */
+function say(line) {
+  process.stderr.write(`setup: ${line}\n`);
+}
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+  if (status === 0) return;
+  say(`${command} ${args.join(' ')} failed${error === undefined ? '' : `: ${error.message}`}`);
+  process.exit(1);
+}
+
+install();
+build();
