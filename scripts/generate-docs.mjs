@@ -50,10 +50,6 @@ const quirkText = {
   reasoningField: (field) => [`earlier reasoning goes back as ${code(field)}`],
   thinkingSwitch: () => [`reasoning is switched by ${code('thinking')}`],
   cacheControl: () => [`takes ${code('cache_control')}`],
-  reasoningOut: (field) => [field === 'content_parts' ? 'reasoning comes in content parts' : `reasoning comes as ${code(field)}`],
-  usageIn: (place) => [`stream usage in ${code(place === 'choice' ? 'choices[0].usage' : 'x_groq.usage')}`],
-  outputExcludesReasoning: () => ['completion tokens exclude reasoning; Signalbox adds it'],
-  looseErrors: () => ['errors in shapes of its own'],
 };
 
 const quirksOf = (row) => Object.entries(row.quirks).flatMap(([name, value]) => quirkText[name](value));

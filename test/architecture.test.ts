@@ -44,11 +44,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   telemetry: ['telemetry', 'core', 'lib'],
   control: ['control', 'core', 'lib', 'config', 'ledger'],
 };
-/** Type-only imports that cross a wall on purpose: quirks shape both the snapshot and the dialects' port. */
-const TYPE_ONLY: Record<string, readonly string[]> = {
-  config: ['providers/quirks'],
-  core: ['dialects/dialect'],
-};
 
 interface Import {
   from: string;
@@ -78,7 +73,7 @@ function layer(module: string): string {
 function allowed(edge: Import): boolean {
   const mine = layer(edge.from);
   if (!edge.from.includes('/') || mine === 'runtime' || mine === 'cli') return true;
-  const list = [...(MAY_IMPORT[mine] ?? []), ...(edge.typeOnly ? (TYPE_ONLY[mine] ?? []) : [])];
+  const list = MAY_IMPORT[mine] ?? [];
   if (mine === 'dialects' && edge.from.split('/')[1] === edge.to.split('/')[1] && layer(edge.to) === 'dialects') return true;
   return list.some((each) => edge.to === each || edge.to.startsWith(`${each}/`));
 }

@@ -83,17 +83,13 @@ describe('providers', () => {
 
   it('let the operator replace single quirks', async () => {
     const { providers } = await snapshotOf(
-      'providers: { vllm: { quirks: { include_usage: false, unsupported: [seed], usage_in: choice, reasoning_field: reasoning, reasoning_out: reasoning, output_excludes_reasoning: true, loose_errors: true } } }',
+      'providers: { vllm: { quirks: { include_usage: false, unsupported: [seed], reasoning_field: reasoning } } }',
     );
     expect(providers['vllm']!.quirks).toEqual({
       rename: { max_completion_tokens: 'max_tokens' },
       includeUsage: false,
       unsupported: ['seed'],
-      usageIn: 'choice',
       reasoningField: 'reasoning',
-      reasoningOut: 'reasoning',
-      outputExcludesReasoning: true,
-      looseErrors: true,
     });
   });
 });

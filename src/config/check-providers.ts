@@ -1,7 +1,7 @@
 /** Providers against the catalog: a known type, somewhere to send to, and a credential where one is needed. */
-import { needsBaseUrl } from '../core/provider-row.ts';
+import { needsBaseUrl, type ProviderRow } from '../core/provider-row.ts';
 import { nearest } from '../lib/nearest.ts';
-import type { Catalog, CatalogRow } from './catalog-port.ts';
+import type { Catalog } from './catalog-port.ts';
 import type { ConfigIssue } from './issue.ts';
 import { issueAt } from './issue.ts';
 import { select, selectTexts } from './tree.ts';
@@ -34,7 +34,7 @@ function checkProvider(found: Found, catalog: Catalog): ConfigIssue[] {
   return [...issues, unknown];
 }
 
-function checkPlace({ node, path, keyPlace }: Found<MapNode>, row: CatalogRow): ConfigIssue[] {
+function checkPlace({ node, path, keyPlace }: Found<MapNode>, row: ProviderRow): ConfigIssue[] {
   const endpoints = select(node, 'endpoints.*');
   const isGiven = node.entries.has('base_url') || (endpoints.length > 0 && endpoints.every((each) => has(each, 'base_url')));
   if (isGiven || !needsBaseUrl(row)) return [];
@@ -42,7 +42,7 @@ function checkPlace({ node, path, keyPlace }: Found<MapNode>, row: CatalogRow): 
   return [issueAt(keyPlace, [...path, 'base_url'], `is missing: \`${row.id}\` has no address of its own${hint}`)];
 }
 
-function checkCredentials(provider: Found<MapNode>, row: CatalogRow): ConfigIssue[] {
+function checkCredentials(provider: Found<MapNode>, row: ProviderRow): ConfigIssue[] {
   const { node, path, keyPlace } = provider;
   const complain = (key: string, message: string) =>
     issueAt(node.entries.get(key)?.keyPlace ?? keyPlace, [...path, key], message);
@@ -61,7 +61,7 @@ function checkCredentials(provider: Found<MapNode>, row: CatalogRow): ConfigIssu
   return [...issues, complain('api_key', `is missing: write "\${env:${variable}}", or \`none\` to send no credential`)];
 }
 
-function unusedCredentials({ node, path }: Found<MapNode>, row: CatalogRow): ConfigIssue[] {
+function unusedCredentials({ node, path }: Found<MapNode>, row: ProviderRow): ConfigIssue[] {
   return ['api_key', 'api_keys.*', 'endpoints.*.api_key']
     .flatMap((pattern) => selectTexts(node, pattern))
     .filter(({ text }) => text !== 'none')

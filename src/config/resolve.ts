@@ -1,10 +1,10 @@
 /** One entry of the configuration at a time, as the data plane wants it: catalog rows, credentials and defaults filled in. */
 import { keyDigest } from '../core/key-digest.ts';
 import type { PriceOverride, PriceState } from '../core/price.ts';
+import type { ProviderRow } from '../core/provider-row.ts';
+import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Timeouts } from '../core/target.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
-import type { ProviderQuirks } from '../providers/quirks.ts';
-import type { CatalogRow } from './catalog-port.ts';
 import type { Config, ModelConfig, ProviderConfig, TargetConfig } from './schema.ts';
 import type { KeyRecord, Model, PricedTarget, Provider } from './snapshot.ts';
 
@@ -32,7 +32,7 @@ export interface ModelQuery {
 
 const NO_CREDENTIAL = 'none';
 
-export function resolveProvider(name: string, config: ProviderConfig, row: CatalogRow): Provider {
+export function resolveProvider(name: string, config: ProviderConfig, row: ProviderRow): Provider {
   return {
     name,
     type: row.id,
@@ -44,7 +44,7 @@ export function resolveProvider(name: string, config: ProviderConfig, row: Catal
   };
 }
 
-function endpointsOf(config: ProviderConfig, row: CatalogRow): Endpoint[] {
+function endpointsOf(config: ProviderConfig, row: ProviderRow): Endpoint[] {
   const headers = { ...row.fixedHeaders, ...lowerCaseNames(config.headers ?? {}) };
   const endpoint = (baseUrl: string | undefined, credential: string | undefined, weight: number): Endpoint => ({
     baseUrl: (baseUrl ?? row.baseUrl ?? '').replace(/\/+$/, ''),
@@ -60,7 +60,7 @@ function endpointsOf(config: ProviderConfig, row: CatalogRow): Endpoint[] {
   return credentials.map((credential) => endpoint(config.base_url, credential, 1));
 }
 
-function credentialHeader(credential: string | undefined, { auth }: CatalogRow): Record<string, string> {
+function credentialHeader(credential: string | undefined, { auth }: ProviderRow): Record<string, string> {
   if (credential === undefined || credential === NO_CREDENTIAL || auth === 'none') return {};
   return { [auth.header]: `${auth.prefix}${credential}` };
 }
@@ -69,16 +69,12 @@ function lowerCaseNames(headers: Record<string, string>): Record<string, string>
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-function quirksOf(config: NonNullable<ProviderConfig['quirks']>): ProviderQuirks {
-  const { include_usage, usage_in, reasoning_field, reasoning_out, output_excludes_reasoning, loose_errors, ...same } = config;
+function quirksOf(config: NonNullable<ProviderConfig['quirks']>): Quirks {
+  const { include_usage, reasoning_field, ...same } = config;
   return {
     ...same,
     ...(include_usage !== undefined && { includeUsage: include_usage }),
-    ...(usage_in !== undefined && { usageIn: usage_in }),
     ...(reasoning_field !== undefined && { reasoningField: reasoning_field }),
-    ...(reasoning_out !== undefined && { reasoningOut: reasoning_out }),
-    ...(output_excludes_reasoning !== undefined && { outputExcludesReasoning: output_excludes_reasoning }),
-    ...(loose_errors !== undefined && { looseErrors: loose_errors }),
   };
 }
 

@@ -98,20 +98,10 @@ const quirks = z
       .describe('`false`: the provider refuses `stream_options` and sends usage in streams unasked.'),
     rename: z.record(text(), text()).exactOptional().describe('Parameters that have another name there: ours to theirs.'),
     unsupported: z.array(text()).exactOptional().describe('Parameters that the provider refuses; left out with a warning.'),
-    usage_in: z.enum(['x_groq', 'choice']).exactOptional().describe('The unusual place in which stream chunks carry usage.'),
     reasoning_field: z
       .enum(['reasoning_content', 'reasoning'])
       .exactOptional()
       .describe('Under which name earlier reasoning is sent back. Absent: not at all.'),
-    reasoning_out: z
-      .enum(['reasoning_content', 'reasoning', 'content_parts'])
-      .exactOptional()
-      .describe('Under which name answers carry reasoning.'),
-    output_excludes_reasoning: z
-      .boolean()
-      .exactOptional()
-      .describe('`true`: `completion_tokens` leaves reasoning tokens out; output is total minus prompt.'),
-    loose_errors: z.boolean().exactOptional().describe('`true`: errors are bare strings or stand at the top of the body.'),
   })
   .describe('How this provider departs from its dialect; each key given here replaces that of the catalog row.');
 

@@ -5,9 +5,9 @@
  * is resolved here, on the main thread; workers only index it.
  */
 import type { DialectId } from '../core/dialect-id.ts';
+import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Target } from '../core/target.ts';
 import type { PriceState } from '../core/price.ts';
-import type { ProviderQuirks } from '../providers/quirks.ts';
 
 export interface Snapshot {
   /** Counts up with every swap in this process. */
@@ -53,7 +53,7 @@ export interface Provider {
   dialect: DialectId;
   /** Every combination of base URL and credential of this entry, at least one. */
   endpoints: Endpoint[];
-  quirks: ProviderQuirks;
+  quirks: Quirks;
   /** Which surfaces beside chat it speaks natively. */
   speaks: { responses: boolean; embeddings: boolean; countTokens: boolean };
   /** The id under which the price list knows it. */

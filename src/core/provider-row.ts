@@ -1,9 +1,9 @@
 /**
  * The shape of a catalog row: all that Signalbox knows about a provider before an operator names a credential.
  * It stands in core because both the catalog, which fills it, and the configuration, which resolves it, need it.
- * `Quirks` is `ProviderQuirks` for all of them; core cannot name that type.
  */
 import type { DialectId } from './dialect-id.ts';
+import type { Quirks } from './quirks.ts';
 
 /** Where the credential goes: `{header}: {prefix}{credential}`; `none` where the provider takes none. */
 export type ProviderAuth = { header: 'authorization' | 'x-api-key' | 'api-key'; prefix: string } | 'none';
@@ -15,7 +15,7 @@ export interface Speaks {
   countTokens: boolean;
 }
 
-export interface ProviderRow<Quirks extends object = object> {
+export interface ProviderRow {
   /** Lower case; what `type` in the operator's file names. */
   id: string;
   name: string;

@@ -1,4 +1,3 @@
-import type { DialectId } from './dialect-id.ts';
 import type { PriceOverride } from './price.ts';
 
 /** How long each stage of an attempt may take. First byte and idle govern streams, total governs unary answers. */
@@ -43,5 +42,3 @@ export interface Endpoint {
   /** A Unix socket instead of the base URL's address: the control plane and the demo provider of this process. */
   socketPath?: string;
 }
-
-export type { DialectId };

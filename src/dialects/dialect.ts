@@ -8,6 +8,7 @@ import type { ChatRequest, ChatResponse, Warning } from '../core/chat.ts';
 import type { DialectId } from '../core/dialect-id.ts';
 import type { GatewayError } from '../core/errors.ts';
 import type { StreamPart, UpstreamFailure } from '../core/parts.ts';
+import type { Quirks } from '../core/quirks.ts';
 import type { AnswerSummary, StreamTap } from '../core/tap.ts';
 import type { SseEvent } from '../lib/sse-parser.ts';
 
@@ -19,28 +20,11 @@ export type JsonObject = Record<string, unknown>;
 /** What an encoder towards a provider must know of the place it sends to. */
 export interface EncodeTarget {
   upstreamModel: string;
-  /** The provider's quirks, from the closed list in providers/quirks.ts, as far as they shape requests. */
-  quirks: RequestQuirks;
+  quirks: Quirks;
   /** The model's greatest output, where known: Anthropic demands `max_tokens` even if the caller set none. */
   maxOutputTokens?: number;
   /** Called for everything the target cannot express and that does not change the meaning of the answer. */
   warn: (warning: Warning) => void;
-}
-
-/** The part of a provider's quirks that shapes a translated request. All optional: absent means OpenAI's or Anthropic's own behaviour. */
-export interface RequestQuirks {
-  /** Parameter renames, ours → theirs (`max_completion_tokens` → `max_tokens`, `seed` → `random_seed`). */
-  rename?: Readonly<Record<string, string>>;
-  /** Parameters the provider refuses: left out with a warning. */
-  unsupported?: readonly string[];
-  /** False: the provider sends usage in streams unasked and refuses `stream_options`. */
-  includeUsage?: boolean;
-  /** Where earlier reasoning is sent back: `reasoning_content` (DeepSeek…), `reasoning` (OpenRouter…); absent: not at all. */
-  reasoningField?: 'reasoning_content' | 'reasoning';
-  /** True: reasoning is switched by `thinking: {type: enabled | disabled}` beside or instead of `reasoning_effort` (DeepSeek, Z.ai, Moonshot). */
-  thinkingSwitch?: boolean;
-  /** True: `cache_control` on content parts is understood (OpenRouter, LiteLLM); elsewhere it is left out, since OpenAI and Mistral refuse it. */
-  cacheControl?: boolean;
 }
 
 /** What an encoder towards a client must know of the exchange. */

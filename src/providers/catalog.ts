@@ -8,23 +8,20 @@ import { HOSTS } from './catalog/hosts.ts';
 import { LOCAL } from './catalog/local.ts';
 import { MAKERS } from './catalog/makers.ts';
 import { PLAIN } from './catalog/plain.ts';
-import type { ProviderQuirks } from './quirks.ts';
-
-export type CatalogRow = ProviderRow<ProviderQuirks>;
 
 /** In order of preference: where several rows read the same environment variable, the first one has it. */
-export const CATALOG: readonly CatalogRow[] = [...MAKERS, ...HOSTS, ...PLAIN, ...LOCAL];
+export const CATALOG: readonly ProviderRow[] = [...MAKERS, ...HOSTS, ...PLAIN, ...LOCAL];
 
-const BY_ID: ReadonlyMap<string, CatalogRow> = new Map(CATALOG.map((row) => [row.id, row]));
+const BY_ID: ReadonlyMap<string, ProviderRow> = new Map(CATALOG.map((row) => [row.id, row]));
 
 /** The row that `type` names, if there is one. */
-export function catalogRow(id: string): CatalogRow | undefined {
+export function catalogRow(id: string): ProviderRow | undefined {
   return BY_ID.get(id);
 }
 
 /** A provider that the environment holds a credential for. */
 export interface FoundProvider {
-  row: CatalogRow;
+  row: ProviderRow;
   /** The variable that is set; its value is for the caller to read, so that no secret is copied here. */
   variable: string;
 }

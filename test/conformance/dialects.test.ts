@@ -5,11 +5,12 @@
 import { describe, expect, it } from 'vitest';
 
 import type { ChatRequest, ChatResponse, Warning } from '../../src/core/chat.ts';
+import type { Quirks } from '../../src/core/quirks.ts';
 import { compact } from '../../src/core/read.ts';
 import type { StreamPart } from '../../src/core/parts.ts';
 import type { Usage } from '../../src/core/usage.ts';
 import { anthropicMessages } from '../../src/dialects/anthropic-messages/dialect.ts';
-import type { Dialect, JsonObject, RequestQuirks } from '../../src/dialects/dialect.ts';
+import type { Dialect, JsonObject } from '../../src/dialects/dialect.ts';
 import { openaiChat } from '../../src/dialects/openai-chat/dialect.ts';
 import { assemble, decodeStream, grammarErrors, partsOf, slices } from '../support/parts.ts';
 import { plainChatAnswer, plainChatStream } from '../support/plain-chat.ts';
@@ -26,7 +27,7 @@ interface Speech {
   /** What ends a stream of this dialect. */
   terminal: string;
   /** All that a provider may understand beyond the dialect itself, so that nothing recorded is lost. */
-  quirks: RequestQuirks;
+  quirks: Quirks;
   /** A second reading, straight from the recording; a dialect without one is read so in its own file. */
   plain?: { answer: (body: JsonObject) => PlainAnswer; stream: (text: string) => PlainAnswer };
 }

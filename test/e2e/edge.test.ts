@@ -11,7 +11,6 @@ import { GatewayError } from '../../src/core/errors.ts';
 import type { Edge, EdgeRequest, EdgeSettings, Refusal, Route, RoutePolicy } from '../../src/http/edge.ts';
 import { sendJson } from '../../src/http/reply.ts';
 import { createEdge } from '../../src/http/server.ts';
-import { startSse } from '../../src/http/sse.ts';
 import { askRaw, openRaw, parseAnswer } from '../support/raw-socket.ts';
 
 const MIB = 1024 * 1024;
@@ -111,11 +110,11 @@ function routesFor(seen: EdgeRequest[], gone: string[], streams: ServerResponse[
     }),
     route('GET', '/v1/stream', (_request, response) => {
       streams.push(response);
-      startSse(response, {});
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: 1\n\n');
     }),
     route('GET', '/v1/stream-then-bug', (_request, response) => {
-      startSse(response, {});
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: 1\n\n');
       return Promise.reject(new TypeError('late'));
     }),

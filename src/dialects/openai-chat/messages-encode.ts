@@ -11,13 +11,14 @@ import type {
   UserPart,
   Warning,
 } from '../../core/chat.ts';
+import type { Quirks } from '../../core/quirks.ts';
 import { type Json, compact, unsupported } from '../../core/read.ts';
-import type { EncodeTarget, RequestQuirks } from '../dialect.ts';
+import type { EncodeTarget } from '../dialect.ts';
 import { writeReasoning } from './reasoning.ts';
 import { DIALECT, annotationFields, argumentsText, dataUrl, onceEach } from './wire.ts';
 
 interface Writing {
-  quirks: RequestQuirks;
+  quirks: Quirks;
   warn: (warning: Warning) => void;
 }
 

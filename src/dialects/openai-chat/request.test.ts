@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import type { ChatMessage, ChatRequest, Warning } from '../../core/chat.ts';
 import { GatewayError } from '../../core/errors.ts';
-import type { EncodeTarget, JsonObject, RequestQuirks } from '../dialect.ts';
+import type { Quirks } from '../../core/quirks.ts';
+import type { EncodeTarget, JsonObject } from '../dialect.ts';
 import { openaiChat } from './dialect.ts';
 
 const decode = (body: JsonObject) => openaiChat.request.decode({ model: 'm', messages: [], ...body }, {});
@@ -19,14 +20,14 @@ const request = (fields: Partial<ChatRequest> = {}): ChatRequest => ({
   ...fields,
 });
 
-function encode(fields: Partial<ChatRequest>, quirks: RequestQuirks = {}) {
+function encode(fields: Partial<ChatRequest>, quirks: Quirks = {}) {
   const warnings: Warning[] = [];
   const target: EncodeTarget = { upstreamModel: 'up', quirks, warn: (warning) => warnings.push(warning) };
   const body: JsonObject = JSON.parse(JSON.stringify(openaiChat.request.encode(request(fields), target)));
   return { body, warned: warnings.map((warning) => warning.param) };
 }
 
-const sent = (list: ChatMessage[], quirks?: RequestQuirks) => encode({ messages: list }, quirks).body.messages;
+const sent = (list: ChatMessage[], quirks?: Quirks) => encode({ messages: list }, quirks).body.messages;
 const weather = { type: 'function' as const, name: 'weather', parameters: { type: 'object' } };
 const foreignTool = {
   type: 'native' as const,

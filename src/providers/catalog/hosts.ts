@@ -1,11 +1,10 @@
 /** Clouds, inference hosts and routers that serve models of others, with what is known of them beyond the address. */
 import type { ProviderRow } from '../../core/provider-row.ts';
-import type { ProviderQuirks } from '../quirks.ts';
 import { anthropicRow, API_KEY, OLD_MAX_TOKENS, openaiRow } from './row.ts';
 
 const CHAT_ONLY = { embeddings: false };
 
-export const HOSTS: readonly ProviderRow<ProviderQuirks>[] = [
+export const HOSTS: readonly ProviderRow[] = [
   openaiRow({
     id: 'azure',
     name: 'Azure OpenAI (v1)',
@@ -32,7 +31,7 @@ export const HOSTS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Groq',
     baseUrl: 'https://api.groq.com/openai/v1',
     env: ['GROQ_API_KEY'],
-    quirks: { usageIn: 'x_groq', reasoningOut: 'reasoning', unsupported: ['logprobs', 'top_logprobs', 'logit_bias'] },
+    quirks: { unsupported: ['logprobs', 'top_logprobs', 'logit_bias'] },
     speaks: { responses: true, embeddings: false },
     priceProvider: 'groq',
     docUrl: 'https://console.groq.com/docs/api-reference',
@@ -58,7 +57,7 @@ export const HOSTS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'OpenRouter',
     baseUrl: 'https://openrouter.ai/api/v1',
     env: ['OPENROUTER_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, reasoningField: 'reasoning', reasoningOut: 'reasoning', cacheControl: true },
+    quirks: { ...OLD_MAX_TOKENS, reasoningField: 'reasoning', cacheControl: true },
     speaks: { responses: true },
     priceProvider: 'openrouter',
     docUrl: 'https://openrouter.ai/docs/api-reference',
@@ -85,7 +84,6 @@ export const HOSTS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'DeepInfra',
     baseUrl: 'https://api.deepinfra.com/v1/openai',
     env: ['DEEPINFRA_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, looseErrors: true },
     docUrl: 'https://deepinfra.com/docs/openai_api',
   }),
   openaiRow({
@@ -93,7 +91,6 @@ export const HOSTS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'NVIDIA NIM',
     baseUrl: 'https://integrate.api.nvidia.com/v1',
     env: ['NVIDIA_API_KEY', 'NVIDIA_NIM_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, looseErrors: true },
     docUrl: 'https://docs.api.nvidia.com/nim',
   }),
   openaiRow({
@@ -101,7 +98,6 @@ export const HOSTS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Hugging Face router',
     baseUrl: 'https://router.huggingface.co/v1',
     env: ['HF_TOKEN'],
-    quirks: { ...OLD_MAX_TOKENS, looseErrors: true },
     docUrl: 'https://huggingface.co/docs/inference-providers',
   }),
   anthropicRow({

@@ -1,7 +1,6 @@
 /** Servers on the operator's own machine, the rows for anything else that speaks a dialect, and the built-in demo. */
 import type { ProviderRow } from '../../core/provider-row.ts';
-import type { ProviderQuirks } from '../quirks.ts';
-import { anthropicRow, localRow, OLD_MAX_TOKENS, openaiRow } from './row.ts';
+import { anthropicRow, localRow, openaiRow } from './row.ts';
 
 /**
  * Where the built-in demo answers. `.invalid` can never be a host of the network (RFC 2606); connections to this origin go to the
@@ -9,7 +8,7 @@ import { anthropicRow, localRow, OLD_MAX_TOKENS, openaiRow } from './row.ts';
  */
 export const DEMO_ORIGIN = 'http://demo.invalid';
 
-export const LOCAL: readonly ProviderRow<ProviderQuirks>[] = [
+export const LOCAL: readonly ProviderRow[] = [
   localRow({
     id: 'ollama',
     name: 'Ollama',
@@ -22,7 +21,6 @@ export const LOCAL: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'vLLM',
     baseUrl: 'http://127.0.0.1:8000/v1',
     env: [],
-    quirks: { ...OLD_MAX_TOKENS, reasoningOut: 'reasoning_content' },
     docUrl: 'https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html',
   }),
   localRow({
@@ -30,7 +28,6 @@ export const LOCAL: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'SGLang',
     baseUrl: 'http://127.0.0.1:30000/v1',
     env: [],
-    quirks: { ...OLD_MAX_TOKENS, reasoningOut: 'reasoning_content' },
     docUrl: 'https://docs.sglang.ai',
   }),
   localRow({
@@ -104,7 +101,7 @@ export const LOCAL: readonly ProviderRow<ProviderQuirks>[] = [
     env: [],
     auth: 'none',
     local: true,
-    quirks: { reasoningOut: 'reasoning_content' },
+    quirks: {},
   }),
   anthropicRow({
     id: 'demo-anthropic',

@@ -3,20 +3,19 @@
  * of a provider refuse is not here, because dropping a parameter for all of them would be worse.
  */
 import type { ProviderRow } from '../../core/provider-row.ts';
-import type { ProviderQuirks } from '../quirks.ts';
+import type { Quirks } from '../../core/quirks.ts';
 import { anthropicRow, OLD_MAX_TOKENS, openaiRow } from './row.ts';
 
 /** Reasoning is switched by `thinking`, comes out as `reasoning_content` and goes back in under that name. */
-const REASONING_CONTENT: ProviderQuirks = {
+const REASONING_CONTENT: Quirks = {
   ...OLD_MAX_TOKENS,
   thinkingSwitch: true,
   reasoningField: 'reasoning_content',
-  reasoningOut: 'reasoning_content',
 };
 
 const CHAT_ONLY = { embeddings: false };
 
-export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
+export const MAKERS: readonly ProviderRow[] = [
   openaiRow({
     id: 'openai',
     name: 'OpenAI',
@@ -54,8 +53,6 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
       // Unknown parameters are answered with 422; usage comes in the last chunk unasked.
       unsupported: ['logit_bias', 'logprobs', 'top_logprobs', 'user', 'service_tier', 'store'],
       includeUsage: false,
-      reasoningOut: 'content_parts',
-      looseErrors: true,
     },
     priceProvider: 'mistral',
     docUrl: 'https://docs.mistral.ai/api',
@@ -83,7 +80,7 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'xAI',
     baseUrl: 'https://api.x.ai/v1',
     env: ['XAI_API_KEY'],
-    quirks: { reasoningOut: 'reasoning_content', outputExcludesReasoning: true, looseErrors: true },
+    quirks: {},
     speaks: { responses: true, embeddings: false },
     priceProvider: 'x-ai',
     docUrl: 'https://docs.x.ai/docs/api-reference',
@@ -103,7 +100,6 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Cohere (OpenAI-compatible)',
     baseUrl: 'https://api.cohere.ai/compatibility/v1',
     env: ['COHERE_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, looseErrors: true },
     priceProvider: 'cohere',
     docUrl: 'https://docs.cohere.com/docs/compatibility-api',
   }),
@@ -112,7 +108,7 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Moonshot AI (Kimi)',
     baseUrl: 'https://api.moonshot.ai/v1',
     env: ['MOONSHOT_API_KEY'],
-    quirks: { ...REASONING_CONTENT, usageIn: 'choice' },
+    quirks: REASONING_CONTENT,
     speaks: CHAT_ONLY,
     priceProvider: 'moonshotai',
     docUrl: 'https://platform.moonshot.ai/docs/api/chat',
@@ -122,7 +118,7 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Moonshot AI (China)',
     baseUrl: 'https://api.moonshot.cn/v1',
     env: ['MOONSHOT_API_KEY'],
-    quirks: { ...REASONING_CONTENT, usageIn: 'choice' },
+    quirks: REASONING_CONTENT,
     speaks: CHAT_ONLY,
     priceProvider: 'moonshotai',
     docUrl: 'https://platform.moonshot.cn/docs/api/chat',
@@ -157,7 +153,6 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Alibaba Cloud Model Studio (Qwen)',
     baseUrl: 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1',
     env: ['DASHSCOPE_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, reasoningOut: 'reasoning_content' },
     docUrl: 'https://www.alibabacloud.com/help/en/model-studio',
   }),
   openaiRow({
@@ -165,7 +160,6 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Alibaba Cloud Model Studio (China)',
     baseUrl: 'https://dashscope.aliyuncs.com/compatible-mode/v1',
     env: ['DASHSCOPE_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, reasoningOut: 'reasoning_content' },
     docUrl: 'https://help.aliyun.com/zh/model-studio',
   }),
   openaiRow({
@@ -213,7 +207,6 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Voyage AI (embeddings)',
     baseUrl: 'https://api.voyageai.com/v1',
     env: ['VOYAGE_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, looseErrors: true },
     priceProvider: 'voyageai',
     docUrl: 'https://docs.voyageai.com/reference',
   }),
@@ -222,7 +215,6 @@ export const MAKERS: readonly ProviderRow<ProviderQuirks>[] = [
     name: 'Jina AI (embeddings)',
     baseUrl: 'https://api.jina.ai/v1',
     env: ['JINA_API_KEY', 'JINA_AI_API_KEY'],
-    quirks: { ...OLD_MAX_TOKENS, looseErrors: true },
     docUrl: 'https://jina.ai/embeddings',
   }),
 ];

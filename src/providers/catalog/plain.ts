@@ -3,7 +3,6 @@
  * Addresses and variables as the providers document them, collected from the public models.dev tables.
  */
 import type { ProviderRow } from '../../core/provider-row.ts';
-import type { ProviderQuirks } from '../quirks.ts';
 import { openaiRow } from './row.ts';
 
 /** id, name, base URL, environment variable, documentation. */
@@ -114,6 +113,6 @@ const TABLE: readonly PlainRow[] = [
   ['zhipuai-coding-plan', 'Zhipu AI Coding Plan', 'https://open.bigmodel.cn/api/coding/paas/v4', 'ZHIPU_API_KEY', 'https://docs.bigmodel.cn/cn/coding-plan/overview'],
 ];
 
-export const PLAIN: readonly ProviderRow<ProviderQuirks>[] = TABLE.map(([id, name, baseUrl, variable, docUrl]) =>
+export const PLAIN: readonly ProviderRow[] = TABLE.map(([id, name, baseUrl, variable, docUrl]) =>
   openaiRow({ id, name, baseUrl, env: [variable], docUrl }),
 );

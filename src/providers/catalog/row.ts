@@ -1,6 +1,6 @@
 /** How catalog rows are written down: only what differs from the usual OpenAI-compatible provider. */
 import type { ProviderAuth, ProviderRow } from '../../core/provider-row.ts';
-import type { ProviderQuirks } from '../quirks.ts';
+import type { Quirks } from '../../core/quirks.ts';
 
 export const BEARER: ProviderAuth = { header: 'authorization', prefix: 'Bearer ' };
 export const X_API_KEY: ProviderAuth = { header: 'x-api-key', prefix: '' };
@@ -10,10 +10,10 @@ export const API_KEY: ProviderAuth = { header: 'api-key', prefix: '' };
  * OpenAI renamed `max_tokens` to `max_completion_tokens`, and most others kept the old name: some ignore the new one silently, and an
  * answer without its limit is worse than an error.
  */
-export const OLD_MAX_TOKENS: ProviderQuirks = { rename: { max_completion_tokens: 'max_tokens' } };
+export const OLD_MAX_TOKENS: Quirks = { rename: { max_completion_tokens: 'max_tokens' } };
 
 export type RowDraft = Pick<ProviderRow, 'id' | 'name' | 'env' | 'docUrl'> &
-  Partial<Pick<ProviderRow<ProviderQuirks>, 'baseUrl' | 'auth' | 'local' | 'fixedHeaders' | 'quirks' | 'priceProvider'>> & {
+  Partial<Pick<ProviderRow, 'baseUrl' | 'auth' | 'local' | 'fixedHeaders' | 'quirks' | 'priceProvider'>> & {
     speaks?: Partial<ProviderRow['speaks']>;
   };
 
@@ -21,7 +21,7 @@ export type RowDraft = Pick<ProviderRow, 'id' | 'name' | 'env' | 'docUrl'> &
  * An openai-chat row. Embeddings are taken for granted unless a row denies them: a provider without any answers 404 in its own
  * words. The Responses API is not, since a translation beats a 404.
  */
-export function openaiRow(draft: RowDraft): ProviderRow<ProviderQuirks> {
+export function openaiRow(draft: RowDraft): ProviderRow {
   return {
     dialect: 'openai-chat',
     auth: BEARER,
@@ -34,7 +34,7 @@ export function openaiRow(draft: RowDraft): ProviderRow<ProviderQuirks> {
 }
 
 /** An anthropic-messages row. */
-export function anthropicRow(draft: RowDraft): ProviderRow<ProviderQuirks> {
+export function anthropicRow(draft: RowDraft): ProviderRow {
   return {
     dialect: 'anthropic-messages',
     auth: X_API_KEY,
@@ -47,6 +47,6 @@ export function anthropicRow(draft: RowDraft): ProviderRow<ProviderQuirks> {
 }
 
 /** A server on the operator's own machine: plain http, the credential optional, streams report usage when asked. */
-export function localRow(draft: RowDraft): ProviderRow<ProviderQuirks> {
+export function localRow(draft: RowDraft): ProviderRow {
   return openaiRow({ local: true, ...draft });
 }
