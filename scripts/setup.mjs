@@ -12,22 +12,24 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const at = (...parts) => join(ROOT, ...parts);
 const LOCK = at('package-lock.json');
 const INSTALLED = at('node_modules', '.package-lock.json');
-const INSTALL_STAMP = at('node_modules', '.signalbox-lock');
 const BUILD_STAMP = at('dist', '.built-from');
 const BUNDLED_NODE = at('node_modules', '.bin', 'node');
 
-/** npm writes the lock file a moment after its own record of what it installed. */
-const SLACK_MS = 5_000;
-
-/** npm's record is younger than the lock file; or the lock file is the one we installed from (a checkout renews its time). */
+/**
+ * Whether npm's record of what it installed agrees with the lock file. Optional packages may be missing (another platform, a registry
+ * without them); what is there has the locked version.
+ */
 function isInstalled() {
   if (!existsSync(INSTALLED)) return false;
-  if (statSync(INSTALLED).mtimeMs + SLACK_MS >= statSync(LOCK).mtimeMs) return true;
-  return existsSync(INSTALL_STAMP) && readFileSync(INSTALL_STAMP, 'utf8') === lockHash();
+  const wanted = packagesOf(LOCK);
+  const present = packagesOf(INSTALLED);
+  const isSame = (path) => present[path]?.version === wanted[path]?.version;
+  const needed = Object.keys(wanted).filter((path) => path.startsWith('node_modules/') && wanted[path].optional !== true);
+  return needed.every(isSame) && Object.keys(present).every(isSame);
 }
 
-function lockHash() {
-  return createHash('sha256').update(readFileSync(LOCK)).digest('hex');
+function packagesOf(file) {
+  return JSON.parse(readFileSync(file, 'utf8')).packages;
 }
 
 function install() {
@@ -39,7 +41,6 @@ function install() {
   run(npm === undefined ? 'npm' : process.execPath, npm === undefined ? args : [npm, ...args]);
   // On a system that cannot run it (another libc), the system's Node must be found instead.
   if (existsSync(BUNDLED_NODE) && spawnSync(BUNDLED_NODE, ['--version']).status !== 0) rmSync(BUNDLED_NODE);
-  writeFileSync(INSTALL_STAMP, lockHash());
 }
 
 function build() {
