@@ -11,6 +11,7 @@ import { EXIT_CONFIG, StartError } from '../runtime/start-error.ts';
 import { type Running, start } from '../runtime/start.ts';
 import { configPath } from './config-path.ts';
 import type { CliIo } from './io.ts';
+import { guardGlobals } from '../upstream/guard.ts';
 import { nodeComplaint } from './node-version.ts';
 import { packageVersion } from './process-io.ts';
 
@@ -31,6 +32,7 @@ const FAULT_DRAIN_MS = 10_000;
 /** Resolves with the exit code, once all is closed. `isTerminal`: standard output is one, so that somebody reads what is shown only once. */
 export async function serve(flags: ServeFlags, io: CliIo, isTerminal: boolean): Promise<number> {
   process.umask(0o077);
+  guardGlobals();
   const complaint = nodeComplaint(process.versions.node);
   if (complaint !== undefined) io.err(`signalbox: ${complaint.message}\n`);
   const life = createLife(io);

@@ -1,6 +1,9 @@
 /** Whole answers. */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
+/** Above this, copying costs more than the second buffer. */
+const ONE_WRITE_BYTES = 16 * 1024;
+
 /** A whole JSON answer with its length; bytes and text are sent as they are, anything else is serialised. Ends the response. */
 export function sendJson(
   response: ServerResponse,
@@ -9,7 +12,10 @@ export function sendJson(
   body: Buffer | string | object,
 ): void {
   const bytes = jsonBytes(body);
-  response.writeHead(status, jsonHead(headers, bytes)).end(bytes);
+  response.writeHead(status, jsonHead(headers, bytes));
+  // As text, Node sends head and body as one string; as bytes it gathers two buffers, which costs a sixth more. Latin-1 keeps every byte.
+  if (bytes.length <= ONE_WRITE_BYTES) response.end(bytes.toString('latin1'), 'latin1');
+  else response.end(bytes);
 }
 
 export function jsonBytes(body: Buffer | string | object): Buffer {
