@@ -1,7 +1,17 @@
 /** The process as its operator meets it: start, keys, signals, reload, death. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -245,6 +255,38 @@ describe('the control plane', () => {
   });
 });
 
+describe('the journal', () => {
+  const ONE_WORKER = CONFIG.replace('workers: 2', 'workers: 1');
+  const admin = { authorization: `Bearer ${ADMIN_KEY}` };
+
+  test('kill -9 right after an answer: the next start recovers its fact, once', async () => {
+    const first = await box({ config: ONE_WORKER, env: SECRETS });
+    const { headers, body } = await chat(first, KEY);
+    await body.text();
+    // The fact is settled off the reply's path.
+    await sleep(20);
+    await first.kill();
+    const second = await box({ config: ONE_WORKER, env: SECRETS, dataDir: first.dataDir });
+    await sleep(500);
+    expect(second.stderr()).toContain(headers['x-request-id'] as string);
+    expect(second.stderr()).toContain('facts of an earlier run were recovered');
+    expect(readdirSync(join(first.dataDir, 'journal'))).toEqual([]);
+  });
+
+  test('while facts cannot be written the worker is not ready but lives; then it is ready again and nothing is lost', async () => {
+    const one = await box({ config: ONE_WORKER, env: SECRETS });
+    const journal = join(one.dataDir, 'journal');
+    rmSync(journal, { recursive: true });
+    const { headers, statusCode } = await chat(one, KEY);
+    expect(statusCode).toBe(200);
+    await until(async () => (await get(`${one.url}/health/ready`)).status === 503);
+    mkdirSync(journal);
+    await until(async () => (await get(`${one.url}/health/ready`)).status === 200);
+    await until(() => Promise.resolve(one.stderr().includes(headers['x-request-id'] as string)));
+    expect((await get(`${one.url}/metrics`, admin)).text).toMatch(/journal_lag_bytes 0\n/);
+  });
+});
+
 describe('reload', () => {
   test('SIGHUP: what changed is in force on every worker; what cannot change is named', async () => {
     const one = await box({ config: CONFIG, env: SECRETS });
@@ -276,6 +318,14 @@ describe('reload', () => {
     expect((await chat(one, KEY)).statusCode).toBe(401);
   });
 });
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  for (let waited = 0; waited < 200; waited++) {
+    if (await condition()) return;
+    await sleep(25);
+  }
+  throw new Error('not within 5 s');
+}
 
 async function finished(child: ReturnType<typeof spawn>): Promise<{ code: number | null; stdout: string; stderr: string }> {
   let stdout = '';
