@@ -1,36 +1,43 @@
 /**
- * An upstream that answers with recorded traffic: the model asked for is the id of the recording. Real HTTP, streams in slices of
- * any size and pace, and everything it was sent is kept for the test to look at.
+ * An upstream that answers with recorded traffic: the first segment of the path is the id of the recording, so that each recording can
+ * stand as a provider of its own (`base_url: {url}/{id}/v1`). Real HTTP, streams in slices of any size and pace, cut where the test says;
+ * everything it was sent is kept for the test to look at.
  */
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 
 import type { RecordedExchange } from './recordings.ts';
 
 export interface ReplayRequest {
+  /** Id of the recording asked for. */
+  recording: string;
   method: string;
+  /** Behind the id, query included. */
   path: string;
   headers: IncomingMessage['headers'];
   body: Buffer;
+  /** performance.now() when the last byte of its answer was written. */
+  answeredAt?: number;
 }
 
 export interface Pace {
-  /** Bytes of the next slice, or Infinity for all at once. */
-  sliceBytes: () => number;
+  /** Bytes of the next slice of an answer of that size; Infinity: all at once. */
+  sliceBytes: (answerBytes: number) => number;
+  /** Pause after each slice; 0: one turn of the event loop. */
   everyMs: number;
+  /** The answer stops there: in good order (`end`), with its chunks unfinished (`fin`), or as a crashed process does (`reset`). */
+  cut?: { at: (bytes: Buffer) => number; how: 'end' | 'fin' | 'reset' };
 }
 
 export interface ReplayUpstream {
   url: string;
   requests: ReplayRequest[];
-  /** performance.now() when the last byte of the last answer was written. */
-  lastByteAt: () => number;
   setPace: (pace: Pace) => void;
   close: () => Promise<void>;
 }
 
-const AT_ONCE: Pace = { sliceBytes: () => Infinity, everyMs: 0 };
+export const AT_ONCE: Pace = { sliceBytes: () => Infinity, everyMs: 0 };
 /** What a recording's headers may not bring along: they describe another body's framing. */
 const FRAMING = new Set(['content-length', 'content-encoding', 'transfer-encoding', 'connection', 'keep-alive']);
 
@@ -38,23 +45,23 @@ export async function startReplayUpstream(recordings: readonly RecordedExchange[
   const byId = new Map(recordings.map((recording) => [recording.id, recording]));
   const requests: ReplayRequest[] = [];
   let pace = AT_ONCE;
-  let lastByteAt = 0;
 
   const server = createServer((incoming, response) => {
     void (async () => {
       const body = Buffer.concat(await incoming.toArray());
-      requests.push({ method: incoming.method!, path: incoming.url!, headers: incoming.headers, body });
-      const recording = byId.get(modelOf(body));
+      const [, id = '', path = ''] = /^\/([^/]+)(.*)$/.exec(incoming.url ?? '') ?? [];
+      const request: ReplayRequest = { recording: id, method: incoming.method ?? '', path, headers: incoming.headers, body };
+      requests.push(request);
+      const recording = byId.get(id);
       if (recording === undefined) return void response.writeHead(418).end('no such recording');
       await answer(recording, response, pace);
-      lastByteAt = performance.now();
+      request.answeredAt = performance.now();
     })();
   });
   await listen(server);
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
-    lastByteAt: () => lastByteAt,
     setPace: (next) => {
       pace = next;
     },
@@ -71,22 +78,23 @@ export function answerBytes({ response }: RecordedExchange): Buffer {
   return Buffer.from(response.text ?? JSON.stringify(response.body));
 }
 
-async function answer(recording: RecordedExchange, response: ServerResponse, pace: Pace): Promise<void> {
+async function answer(recording: RecordedExchange, response: ServerResponse, { sliceBytes, everyMs, cut }: Pace): Promise<void> {
   const headers = Object.entries(recording.response.headers).filter(([name]) => !FRAMING.has(name.toLowerCase()));
   const type = recording.response.kind === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/json';
   response.writeHead(recording.response.status, { 'content-type': type, ...Object.fromEntries(headers) });
   const bytes = answerBytes(recording);
-  for (let at = 0; at < bytes.length;) {
-    const end = Math.min(bytes.length, at + pace.sliceBytes());
+  const size = cut?.at(bytes) ?? bytes.length;
+  for (let at = 0; at < size && !response.destroyed;) {
+    const end = Math.min(size, at + sliceBytes(size));
     response.write(bytes.subarray(at, end));
     at = end;
-    if (at < bytes.length) await delay(pace.everyMs);
+    if (at < size) await (everyMs === 0 ? nextTurn() : delay(everyMs));
   }
-  response.end();
-}
-
-function modelOf(body: Buffer): string {
-  return (JSON.parse(body.toString('utf8')) as { model: string }).model;
+  if (cut === undefined || cut.how === 'end') return void response.end();
+  // A reset right behind the bytes would overtake them.
+  await delay(20);
+  if (cut.how === 'fin') response.socket?.end();
+  else response.socket?.resetAndDestroy();
 }
 
 function listen(server: Server): Promise<void> {
