@@ -13,10 +13,10 @@ import { compact } from '../../src/core/read.ts';
 import { anthropicMessages } from '../../src/dialects/anthropic-messages/dialect.ts';
 import type { Dialect, JsonObject } from '../../src/dialects/dialect.ts';
 import { openaiChat } from '../../src/dialects/openai-chat/dialect.ts';
+import { asChatTells, asMessagesTell, shared } from '../support/both-dialects.ts';
 import { assemble, decodeStream } from '../support/parts.ts';
 import { plainChatAnswer, plainChatStream } from '../support/plain-chat.ts';
 import { type Block, blockOrderErrors, messageOf, plainMessagesAnswer, plainMessagesStream } from '../support/plain-messages.ts';
-import { type PlainAnswer, comparable } from '../support/plain.ts';
 import { describeRecorded, readRecordings } from '../support/recordings.ts';
 
 interface Captured {
@@ -90,48 +90,19 @@ const streams = (all: Recorded[]) =>
 const answers = (all: Recorded[]) => all.flatMap(({ id, answer }) => (answer === undefined ? [] : [{ id, answer }]));
 const requests = (all: Recorded[]) => all.flatMap(({ id, request }) => (request === undefined ? [] : [{ id, request }]));
 
-/** What both sides can tell: the first choice, arguments as values, the counts both have. */
-function common({ choices, usage }: PlainAnswer, finish: Record<string, string>) {
-  const [choice] = comparable({ id: '', model: '', choices: choices.slice(0, 1), usage: undefined }).choices;
-  return {
-    text: choice!.text + choice!.refusal,
-    reasoning: choice!.reasoning,
-    calls: choice!.calls.map(({ id, name, arguments: text }) => ({ id, name, arguments: asValue(text) })),
-    finish: finish[choice!.finish] ?? choice!.finish,
-    usage: usage && {
-      input: usage.inputTokens,
-      output: usage.outputTokens,
-      cached: usage.cacheReadTokens,
-      reasoning: usage.reasoningTokens,
-    },
-  };
-}
-
-/** Arguments cut off by the token limit are no JSON: an Anthropic client gets them under a name of ours. */
-function asValue(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return { invalid_json: text };
-  }
-}
-
-/** Chat Completions know no stop sequences among their reasons, and tell a refusal by the filter's word. */
-const IN_CHAT = { stop_sequence: 'stop', refusal: 'unknown' };
-
 describeRecorded('recorded answers of Anthropic', () => {
   const all = ofAnthropic();
 
   it.each(answers(all))('$id: reaches an OpenAI client', ({ answer }) => {
-    const told = common(plainMessagesAnswer(answer), IN_CHAT);
-    expect(common(plainChatAnswer(answerFor(openaiChat, anthropicMessages, answer)), {})).toEqual(told);
+    const told = asChatTells(plainMessagesAnswer(answer));
+    expect(shared(plainChatAnswer(answerFor(openaiChat, anthropicMessages, answer)))).toEqual(told);
   });
 
   it.each(streams(all))('$id: reaches an OpenAI client streamed, and as if it were whole', ({ stream }) => {
-    const told = common(plainMessagesStream(stream), IN_CHAT);
+    const told = asChatTells(plainMessagesStream(stream));
     const streamed = plainChatStream(streamFor(openaiChat, anthropicMessages, stream));
-    expect(common(streamed, {})).toEqual(told);
-    expect(common(plainChatAnswer(answerFor(openaiChat, anthropicMessages, messageOf(stream))), {})).toEqual(told);
+    expect(shared(streamed)).toEqual(told);
+    expect(shared(plainChatAnswer(answerFor(openaiChat, anthropicMessages, messageOf(stream))))).toEqual(told);
   });
 
   describe.each([
@@ -144,8 +115,8 @@ describeRecorded('recorded answers of Anthropic', () => {
       const completion = await client.chat.completions
         .stream({ model: 'm', messages: [], stream_options: { include_usage: true } })
         .finalChatCompletion();
-      const told = common(plainMessagesStream(stream), IN_CHAT);
-      const read = common(plainChatAnswer(completion as unknown as JsonObject), {});
+      const told = asChatTells(plainMessagesStream(stream));
+      const read = shared(plainChatAnswer(completion as unknown as JsonObject));
       // The SDK keeps only what its types know of a message: no reasoning.
       expect({ ...read, reasoning: told.reasoning }).toEqual(told);
     });
@@ -157,14 +128,14 @@ describeRecorded('recorded Chat Completions', () => {
 
   it.each(answers(all))('$id: reaches an Anthropic client', ({ answer }) => {
     const body = answerFor(anthropicMessages, openaiChat, answer);
-    expect(common(plainMessagesAnswer(body), {})).toEqual(inMessages(plainChatAnswer(answer)));
+    expect(shared(plainMessagesAnswer(body))).toEqual(asMessagesTell(plainChatAnswer(answer)));
   });
 
   it.each(streams(all))('$id: reaches an Anthropic client streamed, and as if it were whole', ({ stream }) => {
-    const told = inMessages(plainChatStream(stream));
+    const told = asMessagesTell(plainChatStream(stream));
     const body = streamFor(anthropicMessages, openaiChat, stream);
     expect(blockOrderErrors(body)).toEqual([]);
-    expect(common(plainMessagesStream(body), {})).toEqual(told);
+    expect(shared(plainMessagesStream(body))).toEqual(told);
 
     const { id, model, choices, usage } = assemble(decodeStream(openaiChat, [Buffer.from(stream)]));
     const whole = anthropicMessages.response.encode(
@@ -192,21 +163,13 @@ describeRecorded('recorded Chat Completions', () => {
       const body = streamFor(anthropicMessages, openaiChat, stream);
       const client = new Client({ apiKey: 'k', baseURL: 'http://localhost', fetch: async () => eventStream(body) });
       const message = await client.messages.stream({ model: 'm', max_tokens: 1, messages: [] }).finalMessage();
-      const read = common(plainMessagesAnswer(message as unknown as JsonObject), {});
-      expect(read).toEqual(common(plainMessagesStream(body), {}));
+      const read = shared(plainMessagesAnswer(message as unknown as JsonObject));
+      expect(read).toEqual(shared(plainMessagesStream(body)));
     });
   });
 });
 
 const eventStream = (body: string) => new Response(body, { headers: { 'content-type': 'text/event-stream' } });
-
-/** An Anthropic client is always told counts, and always a reason: a refusal is one, and silence is the end of the turn. */
-function inMessages(answer: PlainAnswer) {
-  const told = common(answer, { unknown: 'stop' });
-  const refused = told.finish === 'stop' && answer.choices[0]!.refusal !== '';
-  const usage = told.usage ?? { input: 0, output: 0, cached: 0, reasoning: 0 };
-  return { ...told, usage, finish: refused ? 'refusal' : told.finish };
-}
 
 describeRecorded('recorded requests', () => {
   const clients = readRecordings<ClientCase>('clients')
