@@ -3,7 +3,7 @@
  * Runs on any Node from 20, without dependencies; does nothing, and says nothing, where nothing is missing.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,8 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const at = (...parts) => join(ROOT, ...parts);
 const LOCK = at('package-lock.json');
 const INSTALLED = at('node_modules', '.package-lock.json');
-const BUILD_STAMP = at('dist', '.built-from');
+const STAMP = '.built-from';
+const BUILD_STAMP = at('dist', STAMP);
 const BUNDLED_NODE = at('node_modules', '.bin', 'node');
 
 /**
@@ -47,10 +48,28 @@ function build() {
   const wanted = sourceStamp();
   if (existsSync(BUILD_STAMP) && readFileSync(BUILD_STAMP, 'utf8') === wanted) return;
   say('building…');
-  rmSync(at('dist'), { recursive: true, force: true });
+  const fresh = at('node_modules', `.signalbox-build-${process.pid}`);
   const node = existsSync(BUNDLED_NODE) ? BUNDLED_NODE : process.execPath;
-  run(node, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at('tsconfig.build.json')]);
-  writeFileSync(BUILD_STAMP, wanted);
+  run(node, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', at('tsconfig.build.json'), '--outDir', fresh]);
+  writeFileSync(join(fresh, STAMP), wanted);
+  put(fresh);
+}
+
+/** By renaming, so that another setup, a packing or a start at this moment finds a whole dist, the old one or the new one. */
+function put(fresh) {
+  const old = `${fresh}-old`;
+  unlessTaken(() => renameSync(at('dist'), old));
+  unlessTaken(() => renameSync(fresh, at('dist')));
+  for (const each of [fresh, old]) rmSync(each, { recursive: true, force: true });
+}
+
+/** Where nothing stood yet, or another setup was quicker, with the same sources, there is nothing to do. */
+function unlessTaken(rename) {
+  try {
+    rename();
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error;
+  }
 }
 
 /** Changes with every source that is added, removed or edited. */

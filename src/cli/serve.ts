@@ -26,6 +26,7 @@ export interface ServeFlags {
 const DEFAULT_DATA_DIR = '.signalbox';
 /** npm passes a terminal's ^C on to a process that has already got it: a signal this soon after the first is the same one. */
 const ECHO_MS = 500;
+const ORPHAN_CHECK_MS = 250;
 /** After a fault of our own in main, what is in flight gets this long. */
 const FAULT_DRAIN_MS = 10_000;
 
@@ -112,6 +113,7 @@ function createLife(io: CliIo): Life {
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', () => running?.reload());
+  if (io.env['npm_command'] === 'exec') onOrphaned(() => end(0, running?.drainMs() ?? 0, 'npx is gone'));
   process.on('uncaughtException', onFault);
   process.on('unhandledRejection', onFault);
   return {
@@ -121,4 +123,18 @@ function createLife(io: CliIo): Life {
     },
     end,
   };
+}
+
+/**
+ * npx starts us through a shell, which dies of the signal that it should pass on. Without this a stopped npx would leave a server
+ * behind that nobody knows of.
+ */
+function onOrphaned(act: () => void): void {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    act();
+  }, ORPHAN_CHECK_MS);
+  watch.unref();
 }
