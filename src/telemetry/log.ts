@@ -27,7 +27,7 @@ export function createLog(settings: LogSettings, stream: { fd: number; isTTY: bo
   if (isPretty)
     return pino(options, pretty({ colorize: stream.isTTY, ignore: 'pid,hostname', sync: true, destination: stream.fd }));
   // Asynchronous and in chunks: a slow reader of the log must never hold up the main thread.
-  return pino(options, pino.destination({ fd: stream.fd, sync: false, minLength: 4096, periodicFlush: 250 }));
+  return pino(options, pino.destination({ fd: stream.fd, sync: false, minLength: 16_384, periodicFlush: 250 }));
 }
 
 const OUTCOME_LEVEL = {
