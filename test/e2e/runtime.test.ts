@@ -203,28 +203,6 @@ describe('the end', () => {
     await cut;
     expect(await one.exited).toBe(130);
   });
-
-  test('npm start on the machine’s own Node: SIGTERM to npm drains the server, npm exits 0', async () => {
-    const home = mkdtempSync(join(tmpdir(), 'signalbox-npm-'));
-    const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-    const npm = spawn('npm', ['start', '--', '--port', '0', '--data', home], { cwd: ROOT, env: { PATH: path, HOME: home } });
-    let stdout = '';
-    npm.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-    const exited = once(npm, 'exit') as Promise<[number | null]>;
-    while (!/^signalbox listening on/m.test(stdout))
-      await Promise.race([once(npm.stdout, 'data'), exited.then(() => Promise.reject(new Error(stdout)))]);
-    const url = /listening on (\S+)/.exec(stdout)?.[1] ?? '';
-    const key = /Bearer (sk-sb-\w+)'/.exec(stdout)?.[1] ?? '';
-    const { body } = await chat({ url } as Signalbox, key, {
-      stream: true,
-      messages: [{ role: 'user', content: 'word '.repeat(40) }],
-    });
-    const text = body.text();
-    npm.kill('SIGTERM');
-    expect(await text).toMatch(/data: \[DONE\]\n\n$/);
-    expect((await exited)[0]).toBe(0);
-    rmSync(home, { recursive: true });
-  });
 });
 
 describe('the control plane', () => {

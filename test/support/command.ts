@@ -4,9 +4,6 @@ import { once } from 'node:events';
 
 export const ROOT = new URL('../../', import.meta.url).pathname;
 
-/** Where a system keeps its own programs; nothing of this repository. */
-export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
 export interface CommandOptions {
   cwd: string;
   env: Readonly<Record<string, string>>;
@@ -68,4 +65,10 @@ export function shellEnvironment(path: string, extra: Readonly<Record<string, st
     value === undefined || left.test(name) ? [] : [[name, value] as const],
   );
   return { ...Object.fromEntries(kept), ...extra, PATH: path };
+}
+
+/** The PATH that this machine had before an npm, or a person, put this repository's programs in front. */
+export function machinePath(): string {
+  const places = (process.env['PATH'] ?? '').split(':');
+  return places.filter((place) => !/\/node_modules\/\.bin\/?$|node-gyp-bin/.test(place)).join(':');
 }
