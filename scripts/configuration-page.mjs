@@ -1,13 +1,7 @@
 /** docs/configuration.md: what the file is like, by hand; every key of it, from the schema. */
 import { NOT_BUILT, NOT_BUILT_VALUES } from '../src/config/not-built.ts';
 import { jsonSchema } from '../src/config/schema.ts';
-
-const code = (text) => `\`${text}\``;
-const tableRow = (cells) => `| ${cells.join(' | ')} |`;
-
-function table(heads, rows) {
-  return [tableRow(heads), tableRow(heads.map(() => '---')), ...rows.map(tableRow)].join('\n');
-}
+import { code, table } from './markdown.mjs';
 
 /** Every key below a schema, in the order of the file: its path, its schema, and whether it must be given. */
 function* keysOf(schema, path = '') {

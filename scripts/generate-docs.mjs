@@ -8,13 +8,8 @@ import { ERRORS } from '../src/core/errors.ts';
 import { needsBaseUrl } from '../src/core/provider-row.ts';
 import { CATALOG } from '../src/providers/catalog.ts';
 import { configurationPage } from './configuration-page.mjs';
-
-const code = (text) => `\`${text}\``;
-const tableRow = (cells) => `| ${cells.join(' | ')} |`;
-
-function table(heads, rows) {
-  return [tableRow(heads), tableRow(heads.map(() => '---')), ...rows.map(tableRow)].join('\n');
-}
+import { code, table } from './markdown.mjs';
+import { metricsPage } from './metrics-page.mjs';
 
 const RETRY = {
   never: 'no: the same request fails again',
@@ -100,6 +95,7 @@ ${table(['Id', 'Quirks'], quirks)}
 const PAGES = {
   'docs/configuration.md': configurationPage(),
   'docs/errors.md': errorsPage(),
+  'docs/metrics.md': await metricsPage(),
   'docs/providers.md': providersPage(),
 };
 

@@ -5,7 +5,7 @@
 const LEAST_MAJOR = 24;
 
 /** The first release of each line that has the security fixes known when this version was made. */
-const PATCHED: Readonly<Record<number, readonly [minor: number, patch: number]>> = { 22: [23, 4], 24: [22, 1], 26: [12, 1] };
+const PATCHED: Readonly<Record<number, readonly [minor: number, patch: number]>> = { 24: [22, 1], 26: [12, 1] };
 
 /** `version` without a leading `v`. `fatal`: must not start. */
 export function nodeComplaint(version: string): { fatal: boolean; message: string } | undefined {

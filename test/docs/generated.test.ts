@@ -6,8 +6,10 @@ import { expect, it } from 'vitest';
 const ROOT = new URL('../../', import.meta.url);
 const run = promisify(execFile);
 
-it('docs/providers.md and docs/errors.md say what the source says', async () => {
-  await expect(run(process.execPath, ['scripts/generate-docs.mjs', '--check'], { cwd: ROOT })).resolves.toMatchObject({ stderr: '' });
+it('the generated pages (configuration, errors, metrics, providers) say what the source says', async () => {
+  await expect(run(process.execPath, ['scripts/generate-docs.mjs', '--check'], { cwd: ROOT })).resolves.toMatchObject({
+    stderr: '',
+  });
 });
 
 it('every provider and error has its line', () => {
@@ -15,4 +17,7 @@ it('every provider and error has its line', () => {
   expect(page.match(/^\| `[a-z0-9-]+` \| \[?/gm)?.length).toBeGreaterThan(150);
   expect(page).not.toMatch(/undefined|\[object|NaN/);
   expect(readFileSync(new URL('docs/errors.md', ROOT), 'utf8')).toContain('| `upstream_timeout` | 504 |');
+  expect(readFileSync(new URL('docs/metrics.md', ROOT), 'utf8')).toMatch(
+    /^\| `signalbox_requests_total` \| counter \| `surface` `model` /m,
+  );
 });
