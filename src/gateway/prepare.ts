@@ -5,6 +5,7 @@ import { ANTHROPIC_VERSION } from '../dialects/anthropic-messages/wire.ts';
 import type { Dialect, JsonObject } from '../dialects/dialect.ts';
 import { REQUEST_HEADERS, upstreamHeaders } from '../http/headers.ts';
 import { formatTraceparent } from '../lib/ids.ts';
+import { readString } from '../lib/json-scan.ts';
 import { type MemberChanges, spliceMembers } from '../lib/json-splice.ts';
 import { type ClientBody, parsedBody, streamOptions } from './body.ts';
 import type { Exchange } from './exchange.ts';
@@ -17,6 +18,8 @@ export interface Prepared {
   body: Buffer;
   /** The gateway, not the client, asked for usage: its chunk is taken out again. */
   stripUsage: boolean;
+  /** The client asked for embeddings as base64, and reads nothing else. */
+  base64: boolean;
   /** Absent: a relay. Present: the provider's dialect and the request in neutral form. */
   translation?: { dialect: Dialect; request: ChatRequest };
 }
@@ -44,6 +47,7 @@ function relayed(exchange: Exchange, body: ClientBody, target: PricedTarget, pro
     headers: upstreamHeaders(request.headers, REQUEST_HEADERS[provider.dialect]),
     body: changes === undefined ? body.bytes : spliceMembers(body.bytes, body.scan, changes),
     stripUsage: asksUsage,
+    base64: surface.name === 'embeddings' && readString(body.bytes, body.scan.members.get('encoding_format')) === 'base64',
   };
 }
 
@@ -95,6 +99,7 @@ function translated(exchange: Exchange, body: ClientBody, target: PricedTarget, 
     },
     body: Buffer.from(JSON.stringify(withTargetParams(encoded, target))),
     stripUsage: false,
+    base64: false,
     translation: { dialect: to, request },
   };
 }

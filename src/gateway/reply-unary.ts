@@ -2,8 +2,9 @@ import type { ServerResponse } from 'node:http';
 
 import { GatewayError } from '../core/errors.ts';
 import type { JsonObject } from '../dialects/dialect.ts';
+import { beginsWithNumbers, numbersAsBase64 } from '../dialects/openai-embeddings/base64.ts';
 import { sendJson } from '../http/reply.ts';
-import { collect, pipeBody } from '../upstream/unary.ts';
+import { type Collected, collect, pipeBody } from '../upstream/unary.ts';
 import type { Served } from './attempt.ts';
 import { closeAttempt } from './attempt.ts';
 import { type Exchange, costOf } from './exchange.ts';
@@ -14,15 +15,14 @@ import { usageInTail } from './tail-usage.ts';
 
 /** Answers are held up to this size until their usage is read, so that a priced one carries its cost; larger ones pass through. */
 const HOLD_BYTES = 1024 * 1024;
-/** A translation must hold the whole answer. */
-const HOLD_TRANSLATED_BYTES = 64 * 1024 * 1024;
+/** What is to be changed must be held whole. */
+const HOLD_CHANGED_BYTES = 64 * 1024 * 1024;
 
 /** Answers a whole body: relayed to the byte, or translated. Throws what an upstream's refusal means. */
 export async function replyUnary(exchange: Exchange, served: Served, response: ServerResponse): Promise<void> {
   const { answer, prepared, attempt } = served;
   const waitedFrom = performance.now();
-  const holdBytes = prepared.translation === undefined ? HOLD_BYTES : HOLD_TRANSLATED_BYTES;
-  const collected = await collect(answer.body, { maxBytes: holdBytes, contentLength: answer.headers['content-length'] });
+  const collected = await hold(served);
   exchange.waitedMs += performance.now() - waitedFrom;
   if ('error' in collected) {
     closeAttempt(attempt, collected.error);
@@ -36,17 +36,38 @@ export async function replyUnary(exchange: Exchange, served: Served, response: S
   else await translateWhole(exchange, served, { bytes: collected.whole, response });
 }
 
+async function hold({ answer, prepared }: Served): Promise<Collected> {
+  const contentLength = answer.headers['content-length'];
+  const maxBytes = prepared.translation === undefined ? HOLD_BYTES : HOLD_CHANGED_BYTES;
+  const collected = await collect(answer.body, { maxBytes, contentLength });
+  if (!prepared.base64 || !('head' in collected) || !beginsWithNumbers(collected.head)) return collected;
+  const rest = await collect(answer.body, { maxBytes: HOLD_CHANGED_BYTES, contentLength: undefined });
+  if ('error' in rest) return rest;
+  return 'whole' in rest
+    ? { whole: Buffer.concat([collected.head, rest.whole]) }
+    : { head: Buffer.concat([collected.head, rest.head]) };
+}
+
 interface Reply {
   bytes: Buffer;
   response: ServerResponse;
 }
 
-async function relayWhole(exchange: Exchange, { answer }: Served, { bytes, response }: Reply): Promise<void> {
-  const parsed = tryParse(bytes);
+async function relayWhole(exchange: Exchange, { answer, prepared }: Served, { bytes: relayed, response }: Reply): Promise<void> {
+  const parsed = tryParse(relayed);
+  const bytes = prepared.base64 && parsed !== undefined ? inBase64(exchange, relayed, parsed) : relayed;
   if (parsed !== undefined) noteSummary(exchange, exchange.surface.summarize(parsed));
   await priceAnswer(exchange);
   finish(exchange, answer.status, bytes.length);
   sendJson(response, answer.status, answerHeaders(exchange, answer), bytes);
+}
+
+/** What the client asked for, where the provider sent numbers all the same. */
+function inBase64(exchange: Exchange, bytes: Buffer, answer: JsonObject): Buffer {
+  const encoded = numbersAsBase64(answer);
+  if (encoded === undefined) return bytes;
+  exchange.warnings.push({ param: 'encoding_format', reason: 'the provider sent numbers; Signalbox made base64 of them' });
+  return Buffer.from(JSON.stringify(encoded));
 }
 
 async function translateWhole(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): Promise<void> {
