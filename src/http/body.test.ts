@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { GatewayError } from '../core/errors.ts';
-import { type BodyPlan, createBodyReader, requireReadable } from './body.ts';
+import { type BodyPlan, createBodyReader, formFault } from './body.ts';
 
 let server: Server;
 let nowMs = 0;
@@ -173,12 +173,7 @@ describe('refusals', () => {
 
 describe('what a body may call itself', () => {
   const codeOf = (headers: Record<string, string>, kind: 'json' | 'raw' = 'json'): string => {
-    try {
-      requireReadable(headers, kind);
-      return 'fine';
-    } catch (error) {
-      return (error as GatewayError).code;
-    }
+    return formFault(headers, kind)?.code ?? 'fine';
   };
 
   it.each([

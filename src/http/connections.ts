@@ -66,7 +66,7 @@ export function createConnections(onEnd: () => void): Connections {
       connection.live.add(live);
       inFlight += 1;
       if (!reusable) response.shouldKeepAlive = false;
-      response.once('close', () => end(connection, live));
+      response.on('close', () => end(connection, live));
       return live;
     },
     inFlight: () => inFlight,

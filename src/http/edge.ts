@@ -21,7 +21,7 @@ export interface Route {
 }
 
 export interface EdgeRequest {
-  /** `req_…`; echoes a valid `x-request-id` of the client. */
+  /** `req_…`; echoes a valid `x-request-id` of the client. Handlers of `json` routes send it as `x-request-id`; for the others the edge does. */
   id: string;
   route: Route;
   method: string;

@@ -1,9 +1,8 @@
 /** One request between its head and the close of its response: the `EdgeRequest` that handlers see, with what the edge keeps about it. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 
-import { type BodyReader, requireReadable } from './body.ts';
+import { type BodyReader, formFault } from './body.ts';
 import type { EdgeOptions, EdgeRequest, EdgeSettings, Route } from './edge.ts';
-import { declaredLength } from './inbound.ts';
 import type { Match } from './router.ts';
 
 /** What all requests of one edge share. */
@@ -21,6 +20,8 @@ export interface Arrival {
   startedAt: number;
   raw: IncomingMessage;
   response: ServerResponse;
+  /** The announced length of the body: 0 for none, undefined for chunks. */
+  declared: number | undefined;
   /** The client waits for `100 Continue` before it sends its body. */
   expectsContinue: boolean;
 }
@@ -39,7 +40,8 @@ export class InboundRequest implements EdgeRequest {
   readonly raw: IncomingMessage;
   readonly response: ServerResponse;
   readonly #tools: RequestTools;
-  #expectsContinue: boolean;
+  readonly #declared: number | undefined;
+  readonly #expectsContinue: boolean;
   #reservedBytes = 0;
   #ended = false;
   #gone = false;
@@ -58,24 +60,19 @@ export class InboundRequest implements EdgeRequest {
     this.raw = arrival.raw;
     this.response = arrival.response;
     this.#tools = tools;
+    this.#declared = arrival.declared;
     this.#expectsContinue = arrival.expectsContinue;
   }
 
-  async body(): Promise<Buffer> {
-    const declared = declaredLength(this.raw);
-    if (declared !== 0) requireReadable(this.headers, this.route.policy.body);
+  body(): Promise<Buffer> {
     const { maxBodyBytes, bodyTimeoutMs } = this.#tools.settings;
+    const declared = this.#declared;
+    const fault = declared === 0 ? undefined : formFault(this.headers, this.route.policy.body);
+    if (fault !== undefined) return Promise.reject(fault);
     const plan = { declared, maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs, reserve: this.#reserve };
-    const reading = this.#tools.bodies.read(this.raw, plan);
-    this.#sendContinue(declared);
-    return reading;
-  }
-
-  /** Only now: a request that was refused before never makes its client send the body. */
-  #sendContinue(declared: number | undefined): void {
-    if (!this.#expectsContinue || (declared ?? 0) > this.#tools.settings.maxBodyBytes) return;
-    this.#expectsContinue = false;
-    this.response.writeContinue();
+    // Only now: a request that was refused before never makes its client send the body.
+    const onAccepted = this.#expectsContinue ? (): void => this.response.writeContinue() : undefined;
+    return this.#tools.bodies.read(this.raw, plan, onAccepted);
   }
 
   readonly #reserve = (bytes: number): boolean => {

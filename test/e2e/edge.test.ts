@@ -93,8 +93,11 @@ function routesFor(seen: EdgeRequest[], gone: string[], streams: ServerResponse[
     },
   });
   return [
-    route('GET', '/health/live', (request, response) =>
-      sendJson(response, 200, {}, { ip: request.clientIp, query: request.query }),
+    route(
+      'GET',
+      '/health/live',
+      (request, response) => sendJson(response, 200, {}, { ip: request.clientIp, query: request.query }),
+      { body: 'none' },
     ),
     route('POST', '/v1/echo', async (request, response) => sendJson(response, 200, {}, await request.body())),
     route('POST', '/v1/messages', async (request, response) => sendJson(response, 200, {}, await request.body()), {
