@@ -23,7 +23,7 @@ import { createDemoHandler } from './providers/demo/handler.ts';
 import type { Control, ControlContext, Log } from './runtime/messages.ts';
 import { createLog, logExchange } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-import { type PostSpans, type Traces, createTraces } from './telemetry/trace.ts';
+import type { PostSpans, Traces } from './telemetry/trace.ts';
 import { createEgress } from './upstream/egress.ts';
 import { createSend } from './upstream/send.ts';
 import { collect } from './upstream/unary.ts';
@@ -143,7 +143,7 @@ function createTraceSwitch(version: string, log: Log): TraceSwitch {
       const before = traces;
       traces = (async () => {
         await (await before)?.close();
-        ready = otlp === undefined ? undefined : await createTraces(otlp, createPost(version, egress), onDrop);
+        ready = otlp === undefined ? undefined : await startTraces(otlp, createPost(version, egress), onDrop);
         return ready;
       })();
       traces.catch((error: unknown) => log('error', { error: String(error) }, 'traces cannot be sent'));
@@ -154,6 +154,14 @@ function createTraceSwitch(version: string, log: Log): TraceSwitch {
     },
   };
 }
+
+/** OpenTelemetry is loaded only where somebody collects. */
+async function startTraces(...parts: Parameters<CreateTraces>): Promise<Traces> {
+  const { createTraces } = await import('./telemetry/trace.ts');
+  return createTraces(...parts);
+}
+
+type CreateTraces = typeof import('./telemetry/trace.ts').createTraces;
 
 /** The collector is reached like any upstream: through the egress, with its proxy and its authorities. */
 function createPost(version: string, rules: EgressSettings): PostSpans {

@@ -25,12 +25,16 @@ let server: { close: () => Promise<void> };
 beforeAll(async () => {
   server = await serveControl({
     socketPath,
-    app: createControlApp({
-      isAdminKey: (key) => key === 'the-admin-key',
-      status: () => status,
-      metricsText: () => metrics(),
-      onFailure: (error) => failures.push(error),
-    }),
+    app: () =>
+      Promise.resolve(
+        createControlApp({
+          isAdminKey: (key) => key === 'the-admin-key',
+          status: () => status,
+          metricsText: () => metrics(),
+          onFailure: (error) => failures.push(error),
+        }),
+      ),
+    onFailure: (error) => failures.push(error),
     extra: (request, response) => {
       if (request.url !== '/demo/v1/models') return false;
       response.end('demo');

@@ -1,21 +1,31 @@
 /** The control plane's listener: a Unix socket in the data directory, reachable by this process's user only. */
-import { getRequestListener } from '@hono/node-server';
 import { chmodSync } from 'node:fs';
-import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Hono } from 'hono';
+
+import { createServer } from '../lib/node-http.ts';
 
 export interface ControlServerOptions {
   socketPath: string;
-  app: Hono;
+  /** Made at the first request that needs it: 20 MB that a gateway nobody manages does not pay. */
+  app: () => Promise<Hono>;
+  onFailure: (error: unknown) => void;
   /** First look at every request; true: it was answered. */
   extra: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
 /** Resolves when it accepts; `close` cuts what is open. Rejects with the system's error. */
-export function serveControl({ socketPath, app, extra }: ControlServerOptions): Promise<{ close: () => Promise<void> }> {
-  const answer = getRequestListener(app.fetch, { hostname: 'control', overrideGlobalObjects: false });
+export function serveControl(options: ControlServerOptions): Promise<{ close: () => Promise<void> }> {
+  const { socketPath, extra } = options;
+  const listener = lazyListener(options.app);
   const server = createServer((request, response) => {
-    if (!extra(request, response)) void answer(request, response);
+    if (extra(request, response)) return;
+    listener()
+      .then((answer) => answer(request, response))
+      .catch((error: unknown) => {
+        options.onFailure(error);
+        response.destroy();
+      });
   });
   const close = (): Promise<void> =>
     new Promise((resolve) => {
@@ -29,4 +39,16 @@ export function serveControl({ socketPath, app, extra }: ControlServerOptions): 
       resolve({ close });
     });
   });
+}
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+function lazyListener(app: () => Promise<Hono>): () => Promise<Listener> {
+  let made: Promise<Listener> | undefined;
+  return () => {
+    made ??= Promise.all([import('@hono/node-server'), app()]).then(([{ getRequestListener }, { fetch }]) =>
+      getRequestListener(fetch, { hostname: 'control', overrideGlobalObjects: false }),
+    );
+    return made;
+  };
 }

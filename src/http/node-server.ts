@@ -1,7 +1,8 @@
 /** Node's HTTP server with our limits: strict parsing, time to receive, header counts. */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 
+import { createServer } from '../lib/node-http.ts';
 import type { EdgeSettings } from './edge.ts';
 import { MAX_HEADERS } from './inbound.ts';
 

@@ -1,8 +1,9 @@
 /** How an error leaves the edge: whole, readable by a client that is still sending, and never inside another answer. */
-import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import { STATUS_CODES } from '../lib/node-http.ts';
 import { declaredLength } from './inbound.ts';
 import { jsonBytes, jsonHead } from './reply.ts';
 

@@ -3,7 +3,6 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Hono } from 'hono';
 
 import type { Snapshot } from '../config/snapshot.ts';
-import { createControlApp } from '../control/app.ts';
 import { keyDigest } from '../core/key-digest.ts';
 import type { Control, WorkerStatus } from './messages.ts';
 import { errorText } from './start-error.ts';
@@ -19,7 +18,8 @@ export interface ControlAppParts {
   uptimeMs: () => number;
 }
 
-export function controlAppOf(parts: ControlAppParts): Hono {
+export async function controlAppOf(parts: ControlAppParts): Promise<Hono> {
+  const { createControlApp } = await import('../control/app.ts');
   return createControlApp({
     isAdminKey: (key) => isAdminKey(parts.snapshot(), key),
     status: () => ({

@@ -72,15 +72,7 @@ export async function start(settings: StartSettings): Promise<Running> {
   const shared = createSharedOverview(bound.workers, Date.now());
   const { supervisor, collected } = supervise({ settings, dataDir, control, reader, shared });
   late.supervisor = supervisor;
-  const app = controlAppOf({
-    control,
-    version: settings.version,
-    configPath: 'path' in settings.config ? settings.config.path : undefined,
-    snapshot: () => current,
-    workers: () => supervisor.status(),
-    uptimeMs: () => process.uptime() * 1000,
-  });
-  const controlServer = await serveControl({ socketPath: dataDir.controlSocketPath, app, extra: control.extra });
+  const controlServer = await openControl({ settings, dataDir, control, supervisor, snapshot: () => current });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
@@ -108,6 +100,27 @@ export async function start(settings: StartSettings): Promise<Running> {
     drainMs: () => current.server.drainS * 1000,
     stop: (deadlineMs) => stop({ live, supervisor, collected, reader, control, controlServer, dataDir }, deadlineMs),
   };
+}
+
+interface ControlSocketParts {
+  settings: StartSettings;
+  dataDir: DataDir;
+  control: Control;
+  supervisor: Supervisor;
+  snapshot: () => Snapshot;
+}
+
+/** The control plane's socket; its routes are made when the first request needs them. */
+function openControl({ settings, dataDir, control, supervisor, snapshot }: ControlSocketParts): ReturnType<typeof serveControl> {
+  const configPath = 'path' in settings.config ? settings.config.path : undefined;
+  const workers = () => supervisor.status();
+  const uptimeMs = () => process.uptime() * 1000;
+  return serveControl({
+    socketPath: dataDir.controlSocketPath,
+    extra: control.extra,
+    app: () => controlAppOf({ control, version: settings.version, configPath, snapshot, workers, uptimeMs }),
+    onFailure: (error) => control.log('error', { error: errorText(error) }, 'the control plane failed to answer'),
+  });
 }
 
 async function inForce(

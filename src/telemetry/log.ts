@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module';
+
 import pino, { type Logger } from 'pino';
-import pretty from 'pino-pretty';
 
 import type { ExchangeFact } from '../core/exchange.ts';
 import { formatUsd } from '../core/money.ts';
@@ -24,10 +25,9 @@ export function createLog(settings: LogSettings, stream: { fd: number; isTTY: bo
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if (isPretty)
-    return pino(options, pretty({ colorize: stream.isTTY, ignore: 'pid,hostname', sync: true, destination: stream.fd }));
+  if (isPretty) return pino(options, prettyStream(stream));
   // Asynchronous and in chunks: a slow reader of the log must never hold up the main thread.
-  return pino(options, pino.destination({ fd: stream.fd, sync: false, minLength: 16_384, periodicFlush: 250 }));
+  return pino(options, pino.destination({ fd: stream.fd, sync: false, minLength: 16_384, maxWrite: 65_536, periodicFlush: 250 }));
 }
 
 const OUTCOME_LEVEL = {
@@ -38,6 +38,12 @@ const OUTCOME_LEVEL = {
   upstream_incomplete: 'warn',
   internal_error: 'error',
 } as const satisfies Record<ExchangeFact['outcome'], string>;
+
+/** Loaded only for a terminal; `require`, because a log must be there at once. */
+function prettyStream(stream: { fd: number; isTTY: boolean }): NodeJS.WritableStream {
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
+  return pretty({ colorize: stream.isTTY, ignore: 'pid,hostname', sync: true, destination: stream.fd });
+}
 
 /** One line per exchange. The asked model is the only word of the client's in it; it was cut when it was recorded. */
 export function logExchange(log: Logger, fact: ExchangeFact, recovered: boolean): void {
