@@ -141,7 +141,7 @@ async function startPortkey(upstreamPort: number, direct: Proxy): Promise<Proxy>
   const port = 30_000 + Math.floor(Math.random() * 10_000);
   const child = start(
     process.execPath,
-    [join(root, 'node_modules/@portkey-ai/gateway/build/start-server.js'), `--port=${port}`, '--headless'],
+    [fileURLToPath(import.meta.resolve('@portkey-ai/gateway/build/start-server.js')), `--port=${port}`, '--headless'],
     { NODE_ENV: 'production' },
   );
   const url = `http://127.0.0.1:${port}/v1/chat/completions`;
