@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
 import { CLIENT_IP_HEADER } from './headers.ts';
 
-/** Node up to 26.9 drops the headers past this count in silence; later ones refuse by themselves. */
+/** At this count some versions of Node drop the rest in silence (a trailing key, say), others refuse by themselves; so reaching it is refused. */
 export const MAX_HEADERS = 128;
 
 /** Repeated, each of these could mean one thing to a front proxy and another to us. */
@@ -29,7 +29,7 @@ export function headFault(raw: IncomingMessage): GatewayError | undefined {
   const { headers, rawHeaders, httpVersion } = raw;
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return fault('bad_target', 'Only HTTP/1.0 and HTTP/1.1 are spoken here');
   if (rawHeaders.length >= 2 * MAX_HEADERS) return fault('headers_too_large', `More than ${MAX_HEADERS - 1} request headers`);
-  // Node folds repeated names into one: equal counts mean that nothing is repeated, and that is nearly always so (0.2 µs against 1.1 µs).
+  // Node folds repeated names into one: equal counts mean that nothing is repeated, and that is nearly always so (under 0.1 µs against 2 µs).
   if (Object.keys(headers).length * 2 !== rawHeaders.length) {
     const repeated = repeatedHeader(rawHeaders);
     if (repeated !== undefined) return fault('bad_header', `The request header '${repeated}' is repeated`);

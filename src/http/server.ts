@@ -120,6 +120,7 @@ function answerBrokenConnections({ options, server, connections }: Parts): void 
 
   server.on('connect', (_raw, socket) => answerAndClose(socket, new GatewayError('method_not_allowed')));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (socket.destroyed) return;
     const connection = connections.of(socket as Socket);
     if (connection.closing) {
       // The parser complains again about every byte after the first fault; only the client's own end ends the linger.
@@ -127,10 +128,14 @@ function answerBrokenConnections({ options, server, connections }: Parts): void 
       return;
     }
     connection.closing = true;
-    const answerable = socket.writable && error.code !== 'ECONNRESET' && mayAnswerRaw(connection);
-    if (answerable) answerAndClose(socket, parserFault(error.code));
+    if (socket.writable && isParserFault(error.code) && mayAnswerRaw(connection)) answerAndClose(socket, parserFault(error.code));
     else socket.destroy();
   });
+}
+
+/** Not a reset, nor a failed TLS handshake: there HTTP has not begun. */
+function isParserFault(code = ''): boolean {
+  return code.startsWith('HPE_') || code.startsWith('ERR_HTTP_');
 }
 
 /** A raw answer may not land inside another one: only where nothing is in flight, or one exchange that has said nothing yet. */

@@ -657,6 +657,17 @@ describe('TLS and reload', () => {
     expect(status).toBe(200);
   });
 
+  it('hangs up on plain HTTP, and goes on', async () => {
+    const { port, edge } = await start({ tls });
+    const client = await openRaw(port);
+    client.send(get('/health/live'));
+    await client.closed(1_000);
+    expect(client.received()).not.toContain('HTTP/1.1 200');
+    expect(edge.inFlight()).toBe(0);
+    const silent = await openRaw(port);
+    await silent.closed(2_000);
+  });
+
   it('refuses a certificate that is none', async () => {
     await expect(start({ tls: { cert: 'x', key: 'y' } })).rejects.toThrow();
   });
