@@ -66,6 +66,12 @@ describe('decodeOpenAiFailure', () => {
       { error: { type: 'overloaded_error', message: 'm' } },
       { status: 503, message: 'm', type: 'overloaded_error' },
     ],
+    [
+      'Azure’s filter, in a 200',
+      200,
+      { error: { type: null, code: 'content_filter', message: 'm' } },
+      { status: 400, message: 'm', code: 'content_filter' },
+    ],
   ])('%s', (_name, status, body, expected) => {
     expect(decodeOpenAiFailure(status, body)).toEqual(expected);
   });

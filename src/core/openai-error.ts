@@ -154,7 +154,7 @@ const STATUS_WORDS: readonly (readonly [RegExp, number])[] = [
   [/authentication|invalid_api_key|unauthenticated/i, 401],
   [/permission/i, 403],
   [/not_found/i, 404],
-  [/invalid|context_length|bad_request|tool_use_failed/i, 400],
+  [/invalid|context_length|bad_request|tool_use_failed|content_filter|content_policy/i, 400],
 ];
 
 /** The status a failure inside a 200 stream stands for: a numeric code (OpenRouter, Gemini), else its words, else 500. */

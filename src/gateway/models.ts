@@ -25,13 +25,14 @@ export function modelRoutes(line: () => Line, nowMs: () => number): Route[] {
       method: 'GET',
       path: '/v1/models/{id}',
       policy,
-      handle: (request, response) => showModel(line(), nowMs(), request, response),
+      handle: (request, response) => inItsWords(request, response, () => showModel(line(), nowMs(), request, response)),
     },
   ];
 }
 
-/** The route's errors are OpenAI's; who asks as Anthropic is refused as Anthropic would. */
+/** The route's errors are OpenAI's; who asks as Anthropic is refused as Anthropic would, and finds the request's id where its SDK looks. */
 function inItsWords(request: EdgeRequest, response: ServerResponse, answer: () => void): void {
+  if (asksAsAnthropic(request)) response.setHeader('request-id', request.id);
   try {
     answer();
   } catch (thrown) {

@@ -9,6 +9,8 @@ import type { Exchange } from './exchange.ts';
 export function exchangeHeaders(exchange: Exchange): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {
     'x-request-id': exchange.request.id,
+    // Under this name Anthropic's SDK shows it, on answers and errors.
+    ...(exchange.surface.errorKind === 'anthropic' ? { 'request-id': exchange.request.id } : {}),
     'x-signalbox-worker': String(exchange.plane.worker),
     'x-signalbox-attempts': String(exchange.attempts.length),
     'x-signalbox-overhead-ms': overheadSoFar(exchange),
@@ -21,9 +23,9 @@ export function exchangeHeaders(exchange: Exchange): OutgoingHttpHeaders {
   return headers;
 }
 
-/** The exchange's headers over those of the upstream that a client may see. */
+/** The exchange's headers under those of the upstream that a client may see: where Anthropic itself answers, its `request-id` counts. */
 export function answerHeaders(exchange: Exchange, answer: UpstreamAnswer): OutgoingHttpHeaders {
-  return { ...replyHeaders(answer.headers), ...exchangeHeaders(exchange) };
+  return { ...exchangeHeaders(exchange), ...replyHeaders(answer.headers) };
 }
 
 function overheadSoFar(exchange: Exchange): string {

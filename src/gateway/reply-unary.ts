@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http';
 
+import type { ChatResponse } from '../core/chat.ts';
 import { GatewayError } from '../core/errors.ts';
+import type { UpstreamFailure } from '../core/parts.ts';
 import type { JsonObject } from '../dialects/dialect.ts';
 import { beginsWithNumbers, numbersAsBase64 } from '../dialects/openai-embeddings/base64.ts';
 import { sendJson } from '../http/reply.ts';
@@ -70,11 +72,12 @@ function inBase64(exchange: Exchange, bytes: Buffer, answer: JsonObject): Buffer
   return Buffer.from(JSON.stringify(encoded));
 }
 
-async function translateWhole(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): Promise<void> {
+async function translateWhole(exchange: Exchange, served: Served, { bytes, response }: Reply): Promise<void> {
+  const { answer, prepared } = served;
   const { dialect } = prepared.translation!;
   const parsed = tryParse(bytes);
   if (parsed === undefined) throw unreadable(exchange, 'its body is not a JSON object');
-  const decoded = dialect.response.decode(parsed);
+  const decoded = decodeWhole(exchange, served, parsed);
   noteSummary(exchange, dialect.usage.summarize(parsed));
   await priceAnswer(exchange);
   const context = { requestId: exchange.request.id, nowS: Math.floor(exchange.plane.nowMs() / 1000), includeUsage: true };
@@ -82,6 +85,17 @@ async function translateWhole(exchange: Exchange, { answer, prepared }: Served, 
   const body = Buffer.from(JSON.stringify(encoded));
   finish(exchange, answer.status, body.length);
   sendJson(response, answer.status, exchangeHeaders(exchange), body);
+}
+
+/** An error inside a 200 is refused as it would have been under the status it stands for. */
+function decodeWhole(exchange: Exchange, { answer, prepared }: Served, parsed: JsonObject): ChatResponse {
+  try {
+    return prepared.translation!.dialect.response.decode(parsed);
+  } catch (thrown) {
+    if (!(thrown instanceof GatewayError) || thrown.code !== 'upstream_error') throw thrown;
+    const failure = thrown.cause as UpstreamFailure;
+    throw refusalOf(exchange, { ...answer, status: failure.status }, failure);
+  }
 }
 
 /** An answer too large to hold goes on as it comes; usage is looked for in its last bytes, where providers put it. */
