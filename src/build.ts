@@ -34,7 +34,7 @@ interface Force {
 
 /** The data plane of one worker. */
 export function buildDataPlane(context: WorkerContext): DataPlane {
-  const { shared, journal, log } = context;
+  const { shared, log } = context;
   const ids = createIdSource(randomBytes);
   const wheel = createWheel({ turnMs: WHEEL_TURN_MS, now: () => performance.now() });
   const live = new Set<Exchange>();
@@ -43,28 +43,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
   let edge: Edge | undefined;
   const inForce = (): Force => force!;
 
-  const plane: Plane = {
-    worker: context.worker,
-    line: () => inForce().line,
-    wheel,
-    send: (request) => inForce().send(request),
-    priceOf: (target) => inForce().priceOf(target),
-    record: (fact) => journal.append(fact),
-    began: (exchange) => {
-      live.add(exchange);
-      shared.exchangeStarted();
-    },
-    ended: (exchange) => {
-      live.delete(exchange);
-      shared.exchangeEnded();
-    },
-    sample: () => Math.random() < (inForce().snapshot.telemetry.otlp?.sampleRatio ?? 0),
-    tracing: () => inForce().snapshot.telemetry.otlp !== undefined,
-    nowMs: context.now,
-    random: Math.random,
-    traceId: ids.traceId,
-    spanId: ids.spanId,
-  };
+  const plane = createPlane(context, inForce, { ids, wheel, live });
   const readiness = { ready: () => ready, snapshotHash: () => force?.snapshot.hash, version: context.version };
   const routes = routeTable(plane, readiness, context.controlSocketPath);
 
@@ -97,6 +76,40 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
       ready = value;
     },
     drain: (deadlineMs) => drain(edge, live, deadlineMs),
+  };
+}
+
+interface PlaneParts {
+  ids: ReturnType<typeof createIdSource>;
+  wheel: Plane['wheel'];
+  /** Every exchange under way stands in it. */
+  live: Set<Exchange>;
+}
+
+/** What exchanges see of the worker; all that a snapshot brings is looked up at each use. */
+function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel, live }: PlaneParts): Plane {
+  const { shared, journal } = context;
+  return {
+    worker: context.worker,
+    line: () => inForce().line,
+    wheel,
+    send: (request) => inForce().send(request),
+    priceOf: (target) => inForce().priceOf(target),
+    record: (fact) => journal.append(fact),
+    began: (exchange) => {
+      live.add(exchange);
+      shared.exchangeStarted();
+    },
+    ended: (exchange) => {
+      live.delete(exchange);
+      shared.exchangeEnded();
+    },
+    sample: () => Math.random() < (inForce().snapshot.telemetry.otlp?.sampleRatio ?? 0),
+    tracing: () => inForce().snapshot.telemetry.otlp !== undefined,
+    nowMs: context.now,
+    random: Math.random,
+    traceId: ids.traceId,
+    spanId: ids.spanId,
   };
 }
 

@@ -87,9 +87,9 @@ export interface Dialect {
 /** How a dialect says no; surfaces that are only relayed (embeddings, responses, models) need nothing else. */
 export interface ErrorDialect {
   /** Our error, as the body a client of this dialect expects. */
-  encode(error: GatewayError, requestId: string): JsonObject;
+  encode: (error: GatewayError, requestId: string) => JsonObject;
   /** Our error as a whole SSE event (with terminator), to end a stream already begun. */
-  event(error: GatewayError, requestId: string): string;
+  event: (error: GatewayError, requestId: string) => string;
   /** An upstream's error body, whatever it holds (object, string, array, HTML): never throws. */
-  decode(status: number, body: unknown): UpstreamFailure;
+  decode: (status: number, body: unknown) => UpstreamFailure;
 }

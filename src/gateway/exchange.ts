@@ -187,5 +187,5 @@ function failurePart({ failure, line }: Exchange): Pick<ExchangeFact, 'error' | 
 /** Without the members that are undefined: a fact holds what is known. */
 function present<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   for (const name of Object.keys(members) as (keyof T)[]) if (members[name] === undefined) delete members[name];
-  return members as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return members;
 }
