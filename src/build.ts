@@ -9,6 +9,7 @@ import { type Exchange, cutForDrain } from './gateway/exchange.ts';
 import { type Line, createLine } from './gateway/line.ts';
 import type { Plane } from './gateway/plane.ts';
 import { createPrices } from './gateway/prices.ts';
+import { refusedFact } from './gateway/refused.ts';
 import { errorBody, routeTable } from './gateway/routes.ts';
 import type { Edge } from './http/edge.ts';
 import { createEdge } from './http/server.ts';
@@ -67,6 +68,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
         newRequestId: ids.requestId,
         reserveBytes: (bytes) => shared.reserveBytes(bytes),
         releaseBytes: (bytes) => shared.releaseBytes(bytes),
+        onRefused: (refusal) => journal.append(refusedFact(plane, refusal)),
         onFailure: ({ requestId, error }) =>
           log('error', { request_id: requestId, error: stackOf(error) }, 'a request failed inside Signalbox'),
       });

@@ -1,0 +1,28 @@
+import type { ExchangeFact } from '../core/exchange.ts';
+import type { Refusal } from '../http/edge.ts';
+import type { Plane } from './plane.ts';
+
+/** Surfaces are named by their own facts; what never reached one is the edge's. */
+const EDGE = 'edge';
+
+/** The fact of a request that the edge turned away before any route saw it: malformed, too large, wrong path. */
+export function refusedFact(plane: Plane, { requestId, error }: Refusal): ExchangeFact {
+  return {
+    kind: 'exchange',
+    id: requestId,
+    worker: plane.worker,
+    atMs: plane.nowMs(),
+    surface: EDGE,
+    stream: false,
+    status: error.status,
+    outcome: 'refused',
+    error: error.code,
+    errorMessage: error.message.slice(0, 500),
+    attempts: [],
+    warnings: [],
+    requestBytes: 0,
+    responseBytes: 0,
+    totalMs: 0,
+    overheadMs: 0,
+  };
+}
