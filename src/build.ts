@@ -68,7 +68,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
         newRequestId: ids.requestId,
         reserveBytes: (bytes) => shared.reserveBytes(bytes),
         releaseBytes: (bytes) => shared.releaseBytes(bytes),
-        onRefused: (refusal) => journal.append(refusedFact(plane, refusal)),
+        onRefused: (refusal) => plane.record(refusedFact(plane, refusal)),
         onFailure: ({ requestId, error }) =>
           log('error', { request_id: requestId, error: stackOf(error) }, 'a request failed inside Signalbox'),
       });
