@@ -50,17 +50,17 @@ async function stopAll(box: Signalbox, upstream: ReplayUpstream): Promise<void> 
 }
 
 function configOf(recordings: readonly RecordedExchange[], url: string): string {
-  const providers = recordings.map((recording) => {
+  const providers = recordings.map((recording, at) => {
     const type = typeOf(recording);
     const base = type === 'anthropic' ? `${url}/${recording.id}` : `${url}/${recording.id}/v1`;
-    return [recording.id, { type, base_url: base, api_key: '${env:UPSTREAM_KEY}' }] as const;
+    return [`at-${at}`, { type, base_url: base, api_key: '${env:UPSTREAM_KEY}' }] as const;
   });
   return JSON.stringify({
     server: { workers: 1 },
     providers: Object.fromEntries(providers),
-    models: recordings.map((recording) => ({
+    models: recordings.map((recording, at) => ({
       name: recording.id,
-      targets: [{ provider: recording.id, model: upstreamModelOf(recording) }],
+      targets: [{ provider: `at-${at}`, model: upstreamModelOf(recording) }],
     })),
     keys: [{ name: 'client', key: '${env:CLIENT_KEY}', models: ['*'] }],
   });
