@@ -12,6 +12,9 @@ import { FRAME_HEADER_BYTES, readFrames, writeFrame } from './journal-frame.ts';
 import { type JournalReader, createJournalReader } from './journal-reader.ts';
 import { type JournalFiles, type JournalOptions, type JournalPosition, createJournal } from './journal.ts';
 
+/** Announcements and retries are timed; a busy machine is late. */
+const PATIENTLY = { timeout: 10_000, interval: 5 };
+
 let dir = '';
 let seen: { id: string; recovered: boolean }[] = [];
 let logged: string[] = [];
@@ -87,7 +90,7 @@ test('facts of a turn are one write, arrive in order, and the finished segment i
   const journal = journalOf({ files: counting(writes) });
   for (const id of numbers(500)) journal.append(fact(id));
   expect(writes).toEqual([]);
-  await sleep(60);
+  await expect.poll(() => ids().length, PATIENTLY).toBe(500);
   expect(writes).toHaveLength(1);
   expect(ids()).toEqual(numbers(500));
   expect(reader.lagBytes()).toBe(0);
@@ -105,7 +108,7 @@ test('a full segment is left for the next one, and deleted once read', async () 
   }
   const segments = readdirSync(dir);
   expect(segments.length).toBeGreaterThan(1);
-  await sleep(60);
+  await expect.poll(() => ids().length, PATIENTLY).toBe(200);
   await reader.idle();
   expect(ids()).toEqual(numbers(200));
   expect(readdirSync(dir).length).toBeLessThan(segments.length);
@@ -142,7 +145,7 @@ test('a dead worker: what it wrote and never announced is read, and nothing twic
   const journal = journalOf({ announce: (position) => (last = position) });
   for (const id of numbers(10)) journal.append(fact(id));
   journal.flush();
-  await sleep(40);
+  await expect.poll(() => last, PATIENTLY).toBeDefined();
   if (last !== undefined) reader.announce(last);
   await reader.idle();
   expect(ids()).toEqual(numbers(10));
@@ -171,8 +174,7 @@ test('a full disk: facts wait in memory, the trouble is told once, and all arriv
   expect(journal.flush()).toBe(false);
   expect(troubles).toEqual(['ENOSPC: no space left']);
   disk.full = false;
-  await sleep(700);
-  expect(recovered).toBe(1);
+  await expect.poll(() => recovered, PATIENTLY).toBe(1);
   journal.close();
   await reader.idle();
   expect(ids()).toEqual(numbers(20));
