@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { GatewayError } from '../core/errors.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
+import type { UpstreamAnswer } from '../upstream/types.ts';
 import { attemptInTurn } from './attempt.ts';
 import { readClientBody } from './body.ts';
 import { countLocally } from './count-tokens.ts';
@@ -35,7 +36,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     exchange.resolved = servable(line.resolve(body.model, exchange.key), exchange);
     if (exchange.resolved.targets.length === 0 && surface.name === 'count_tokens') return countLocally(exchange, body, response);
     const served = await attemptInTurn(exchange, body);
-    if (isEventStream(served.answer.headers['content-type'])) await replyStream(exchange, served, response);
+    if (isEventStream(served.answer)) await replyStream(exchange, served, response);
     else await replyUnary(exchange, served, response);
   } catch (thrown) {
     const error = noteFailure(exchange, thrown);
@@ -75,6 +76,7 @@ function watchClient(exchange: Exchange): void {
   });
 }
 
-function isEventStream(contentType: string | undefined): boolean {
-  return contentType !== undefined && contentType.startsWith('text/event-stream');
+/** A refusal is none, whatever it calls itself: it is read whole, so that it can be told apart and cleaned. */
+function isEventStream({ status, headers }: UpstreamAnswer): boolean {
+  return status < 400 && headers['content-type']?.startsWith('text/event-stream') === true;
 }

@@ -6,6 +6,7 @@ import { relayStream } from '../upstream/relay.ts';
 import { pumpStream } from '../upstream/stream.ts';
 import type { StreamResult } from '../upstream/types.ts';
 import { type Served, closeAttempt } from './attempt.ts';
+import { cleanErrors } from './clean.ts';
 import { type Exchange, noteFailure } from './exchange.ts';
 import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
 import { unreadable } from './reply-unary.ts';
@@ -54,10 +55,10 @@ interface Streamed {
 
 function relay(exchange: Exchange, { answer, prepared }: Served, response: ServerResponse): Streamed {
   const { surface, request, plane } = exchange;
-  const tap = surface.tap({ stripUsage: prepared.stripUsage });
+  const tap = cleanErrors(surface.tap({ stripUsage: prepared.stripUsage }), exchange.line.redact);
   setHead(response, answer.status, { ...STREAM_HEADERS, ...answerHeaders(exchange, answer) });
   const failEvent = (error: GatewayError): string => surface.errors.event(exchange.cut ?? error, request.id);
-  const result = relayStream({ body: answer.body, tap, failEvent, rewrite: prepared.stripUsage }, response, {
+  const result = relayStream({ body: answer.body, tap, failEvent, rewrite: true }, response, {
     wheel: plane.wheel,
   });
   return { result, told: () => ({ usage: tap.usage, finish: tap.finish, model: tap.model, said: tap.failure?.message }) };
@@ -98,7 +99,9 @@ const OUTCOMES: Record<StreamResult['end'], (exchange: Exchange, result: StreamR
     noteFailure(exchange, new GatewayError('upstream_error', { details: { message } }), 'upstream_error');
     exchange.status = 200;
   },
-  incomplete: (exchange, result) => {
+  incomplete: (exchange, result, said) => {
+    // A client that leaves aborts the upstream, and which of the two ends is seen first is chance.
+    if (exchange.gone) return OUTCOMES.client_gone(exchange, result, said);
     noteFailure(exchange, result.error ?? new GatewayError('upstream_incomplete'), 'upstream_incomplete');
     if (result.firstByteAt !== undefined) exchange.status = 200;
   },

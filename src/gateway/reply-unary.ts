@@ -6,12 +6,14 @@ import type { UpstreamFailure } from '../core/parts.ts';
 import type { JsonObject } from '../dialects/dialect.ts';
 import { beginsWithNumbers, numbersAsBase64 } from '../dialects/openai-embeddings/base64.ts';
 import { sendJson } from '../http/reply.ts';
+import type { UpstreamAnswer } from '../upstream/types.ts';
 import { type Collected, collect, pipeBody } from '../upstream/unary.ts';
 import type { Served } from './attempt.ts';
 import { closeAttempt } from './attempt.ts';
 import { type Exchange, costOf } from './exchange.ts';
 import { isCallersOwn, refusalOf } from './refusal.ts';
 import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
+import { cleanBytes } from './clean.ts';
 import { chatDialect } from './surface.ts';
 import { usageInTail } from './tail-usage.ts';
 
@@ -31,7 +33,10 @@ export async function replyUnary(exchange: Exchange, served: Served, response: S
     throw collected.error;
   }
   exchange.firstByteAt = performance.now();
-  if (!('whole' in collected)) return passLargeAnswer(exchange, served, { head: collected.head, response });
+  if (!('whole' in collected)) {
+    if (answer.status >= 400) throw refusedAtLength(exchange, served, collected.head);
+    return passLargeAnswer(exchange, served, { head: collected.head, response });
+  }
   closeAttempt(attempt);
   if (answer.status >= 400) return refuse(exchange, served, { bytes: collected.whole, response });
   if (prepared.translation === undefined) await relayWhole(exchange, served, { bytes: collected.whole, response });
@@ -129,16 +134,28 @@ async function passLargeAnswer(
   throw end.error;
 }
 
-function refuse(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): void {
-  const { status } = answer;
+/** A refusal too large to hold cannot be cleaned of secrets as a whole: its beginning is told in our words. */
+function refusedAtLength(exchange: Exchange, { answer, attempt }: Served, head: Buffer): GatewayError {
+  attempt.abort();
+  const error = refusalIn(exchange, answer, head);
+  closeAttempt(attempt, error);
+  return error;
+}
+
+function refusalIn(exchange: Exchange, answer: UpstreamAnswer, bytes: Buffer): GatewayError {
   const provider = exchange.line.provider(exchange.target!);
   const errors = chatDialect(provider.dialect)?.error ?? exchange.surface.errors;
-  const error = refusalOf(exchange, answer, errors.decode(status, tryParse(bytes) ?? bytes.toString('utf8')));
+  return refusalOf(exchange, answer, errors.decode(answer.status, tryParse(bytes) ?? bytes.toString('utf8')));
+}
+
+function refuse(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): void {
+  const { status } = answer;
+  const error = refusalIn(exchange, answer, bytes);
   if (prepared.translation !== undefined || !isCallersOwn(exchange, status)) throw error;
   exchange.failure = error;
   exchange.outcome = 'upstream_error';
   exchange.attempts.at(-1)!.error = error.code;
-  const clean = Buffer.from(exchange.line.redact(bytes.toString('utf8')));
+  const clean = cleanBytes(bytes, exchange.line.redact);
   exchange.status = status;
   exchange.responseBytes = clean.length;
   sendJson(response, status, answerHeaders(exchange, answer), clean);

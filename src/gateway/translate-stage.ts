@@ -47,10 +47,12 @@ export function createTranslateStage({ from, to, context, exchange }: Translatio
     if (part.type === 'end') state = 'done';
     if (part.type === 'error') state = 'error';
   };
+  const clean = (part: StreamPart): StreamPart =>
+    part.type === 'error' ? { ...part, error: { ...part.error, message: exchange.line.redact(part.error.message) } } : part;
   const parser = createSseParser({
     maxEventBytes: MAX_EVENT_BYTES,
     onEvent: (event) => {
-      for (const part of decoder.decode(event)) emit(part);
+      for (const part of decoder.decode(event)) emit(clean(part));
     },
   });
   const taken = (): string | undefined => {
