@@ -39,6 +39,7 @@ export function refusalOf(exchange: Exchange, answer: UpstreamAnswer, failure: U
       ...(exchange.askedModel === undefined ? {} : { model: exchange.askedModel }),
       ...(failure.param === undefined ? {} : { param: failure.param }),
       ...(retryAfterS === undefined ? {} : { retryAfterS }),
+      ...(answer.headers['x-should-retry'] === 'false' ? { shouldRetry: false } : {}),
     },
   });
 }

@@ -27,7 +27,7 @@ export function upstreamHeaders(headers: IncomingHttpHeaders, allow: readonly st
 }
 
 /** Anthropic's SDK shows `request-id` on answers and errors; the rest steers waiting or is asked for in support cases. */
-const ANSWER_HEADERS = ['content-type', 'retry-after', 'retry-after-ms', 'openai-processing-ms', 'request-id'];
+const ANSWER_HEADERS = ['content-type', 'retry-after', 'retry-after-ms', 'x-should-retry', 'openai-processing-ms', 'request-id'];
 
 /**
  * What a client learns of an upstream's headers. `x-request-id` is always ours, so the provider's own id travels as

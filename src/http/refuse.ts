@@ -2,7 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import { ERRORS, type ErrorCode, GatewayError } from '../core/errors.ts';
 import { STATUS_CODES } from '../lib/node-http.ts';
 import { declaredLength } from './inbound.ts';
 import { jsonBytes, jsonHead } from './reply.ts';
@@ -20,13 +20,18 @@ export interface ErrorAnswer {
 
 /** What every error answer carries beside its body. */
 export function errorHeaders({ error, requestId, allow }: Omit<ErrorAnswer, 'body'>): OutgoingHttpHeaders {
-  const { retryAfterS, shouldRetry } = error.details;
+  const { retryAfterS } = error.details;
   return {
     'x-request-id': requestId,
     ...(allow !== undefined && { allow }),
     ...(retryAfterS !== undefined && { 'retry-after': String(Math.max(0, Math.ceil(retryAfterS))) }),
-    ...(shouldRetry === false && { 'x-should-retry': 'false' }),
+    ...(isHopeless(error) && { 'x-should-retry': 'false' }),
   };
+}
+
+/** Would a client that retries every 5xx by itself, as SDKs do, only repeat the failure? */
+function isHopeless({ code, status, details }: GatewayError): boolean {
+  return details.shouldRetry === false || (status >= 500 && ERRORS[code].retry === 'never');
 }
 
 /** Is there a body on its way that nobody will read? */
@@ -43,6 +48,8 @@ export function answerError(raw: IncomingMessage, response: ServerResponse, answ
   const bytes = jsonBytes(answer.body);
   const unread = hasUnreadBody(raw);
   if (unread) response.shouldKeepAlive = false;
+  // Anthropic's SDKs, which always send their version, look for the id under this name.
+  if (raw.headers['anthropic-version'] !== undefined) response.setHeader('request-id', answer.requestId);
   response.writeHead(answer.error.status, jsonHead(errorHeaders(answer), bytes));
   if (!unread) {
     response.end(bytes);

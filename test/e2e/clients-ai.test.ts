@@ -15,6 +15,9 @@ import type { PlainAnswer } from '../support/plain.ts';
 import { type RecordedExchange, describeRecorded } from '../support/recordings.ts';
 import { CLIENT_KEY, type ReplayBox, startReplayBox } from '../support/replay-box.ts';
 
+// The SDK warns of models whose limits it does not know; these are ours.
+globalThis.AI_SDK_LOG_WARNINGS = false;
+
 /** What an application reads of an answer. */
 interface Told {
   text: string;

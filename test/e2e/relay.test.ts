@@ -337,7 +337,7 @@ function upstreamText({ id, recording, type, upstreamModel }: Case, text: string
 const ANSWER_HEADERS = new Set(
   (
     'content-type content-length transfer-encoding cache-control date connection keep-alive ' +
-    'x-accel-buffering retry-after retry-after-ms openai-processing-ms request-id x-request-id'
+    'x-accel-buffering retry-after retry-after-ms x-should-retry openai-processing-ms request-id x-request-id'
   ).split(' '),
 );
 
