@@ -2,9 +2,11 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
 import { type ErrorCode, GatewayError } from '../core/errors.ts';
+import { type HeldBytes, createHeldBytes } from '../lib/held-bytes.ts';
 import type { RoutePolicy } from './edge.ts';
 
 const EMPTY = Buffer.alloc(0);
+const NOTHING = { only: undefined, target: undefined, held: undefined };
 
 /** A length that is only announced reserves no more than this: a liar must send what he wants to occupy. */
 const RESERVE_STEP_BYTES = 1024 * 1024;
@@ -36,9 +38,12 @@ interface Pending {
   startedAt: number;
   received: number;
   reserved: number;
-  /** Of an announced length: where the bytes go. Of chunks, or of a first chunk that may be the only one: the bytes themselves. */
+  /** The first piece, while it may be the only one. */
+  only: Buffer | undefined;
+  /** Where the pieces of an announced length go. */
   target: Buffer | undefined;
-  chunks: Buffer[];
+  /** The pieces of a length that nobody announced. */
+  held: HeldBytes | undefined;
   fail: (error: GatewayError) => void;
 }
 
@@ -66,7 +71,7 @@ export function createBodyReader(options: { nowMs: () => number }): BodyReader {
       if ((plan.declared ?? 0) > plan.maxBytes) return Promise.reject(tooLarge(plan.maxBytes));
       if (raw.destroyed && !raw.readableEnded) return Promise.reject(new GatewayError('client_gone'));
       return new Promise((resolve, reject) => {
-        const body: Pending = { plan, startedAt: options.nowMs(), received: 0, reserved: 0, target: undefined, chunks: [], fail };
+        const body: Pending = { plan, startedAt: options.nowMs(), received: 0, reserved: 0, ...NOTHING, fail };
         if (!reserveUpTo(body, Math.min(plan.declared ?? 0, RESERVE_STEP_BYTES))) {
           reject(overloaded());
           return;
@@ -90,8 +95,7 @@ export function createBodyReader(options: { nowMs: () => number }): BodyReader {
         function fail(error: GatewayError): void {
           pending.delete(body);
           raw.off('data', take);
-          body.chunks = [];
-          body.target = undefined;
+          Object.assign(body, NOTHING);
           reject(error);
         }
       });
@@ -104,13 +108,27 @@ function append(body: Pending, chunk: Buffer): GatewayError | undefined {
   body.received += chunk.length;
   if (body.received > plan.maxBytes) return tooLarge(plan.maxBytes);
   if (!reserveUpTo(body, body.received)) return overloaded();
-  if (plan.declared === undefined || chunk.length === plan.declared) {
-    body.chunks.push(chunk);
-    return undefined;
-  }
-  body.target ??= Buffer.allocUnsafeSlow(plan.declared);
-  chunk.copy(body.target, body.received - chunk.length);
+  keep(body, chunk);
   return undefined;
+}
+
+function keep(body: Pending, chunk: Buffer): void {
+  const { declared } = body.plan;
+  const before = body.received - chunk.length;
+  if (chunk.length === declared || (declared === undefined && before === 0)) body.only = chunk;
+  else if (declared === undefined) heldOf(body).add(chunk);
+  else {
+    body.target ??= Buffer.allocUnsafeSlow(declared);
+    chunk.copy(body.target, before);
+  }
+}
+
+function heldOf(body: Pending): HeldBytes {
+  if (body.held === undefined) {
+    body.held = createHeldBytes();
+    if (body.only !== undefined) body.held.add(body.only);
+  }
+  return body.held;
 }
 
 /** In steps, so that the shared counter is not touched for each chunk. */
@@ -124,9 +142,8 @@ function reserveUpTo(body: Pending, bytes: number): boolean {
   return true;
 }
 
-function whole({ target, chunks }: Pending): Buffer {
-  if (target !== undefined) return target;
-  return chunks.length === 1 ? (chunks[0] ?? EMPTY) : Buffer.concat(chunks);
+function whole({ target, held, only }: Pending): Buffer {
+  return target ?? held?.take() ?? only ?? EMPTY;
 }
 
 function isTooSlow({ startedAt, received, plan }: Pending, nowMs: number): boolean {

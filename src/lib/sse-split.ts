@@ -8,6 +8,7 @@
  * each event is a chunk, 0.37 µs in chunks of 1,000 bytes; with CRLF half as much again.
  */
 import { CR, LF } from './ascii.ts';
+import { createHeldBytes } from './held-bytes.ts';
 
 export interface SseSplitter {
   /**
@@ -116,33 +117,4 @@ function next(state: number, byte: number | undefined): number {
 function find(chunk: Buffer, byte: number, from: number): number {
   const at = chunk.indexOf(byte, from);
   return at < 0 ? chunk.length : at;
-}
-
-/** Bytes of one event that arrive in pieces: a buffer that doubles, so that a drip of single bytes costs neither quadratic time nor an object each. */
-function createHeldBytes() {
-  let bytes = Buffer.alloc(0);
-  let size = 0;
-  const add = (piece: Buffer): void => {
-    if (size + piece.length > bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(512, 2 * bytes.length, size + piece.length));
-      bytes.copy(larger, 0, 0, size);
-      bytes = larger;
-    }
-    piece.copy(bytes, size);
-    size += piece.length;
-  };
-  return {
-    get size() {
-      return size;
-    },
-    add,
-    /** All of it, with a last piece; nothing is held afterwards. */
-    take(last?: Buffer): Buffer {
-      if (last !== undefined) add(last);
-      const whole = bytes.subarray(0, size);
-      bytes = Buffer.alloc(0);
-      size = 0;
-      return whole;
-    },
-  };
 }

@@ -1,9 +1,12 @@
 import type { ServerResponse } from 'node:http';
 
 import type { GatewayError } from '../core/errors.ts';
+import { type HeldBytes, createHeldBytes } from '../lib/held-bytes.ts';
 import { Pump } from './stream.ts';
 import type { BodySink, StreamResult, StreamStage, UpstreamBody } from './types.ts';
 import type { Wheel } from './wheel.ts';
+
+const EMPTY = Buffer.alloc(0);
 
 /** A whole body; or its beginning, more than `maxBytes` of it, with the body paused behind it; or why there is none. */
 export type Collected = { whole: Buffer } | { head: Buffer } | { error: GatewayError };
@@ -63,9 +66,12 @@ class Collector implements BodySink {
   private readonly maxBytes: number;
   private readonly expected: number;
   private readonly resolve: (collected: Collected) => void;
-  private readonly chunks: Buffer[] = [];
+  /** The first chunk, which may be the only one. */
+  private first: Buffer = EMPTY;
   /** Of the declared length, once a first chunk turned out to be only a part of it. */
   private place: Buffer | undefined;
+  /** Where no length was declared, or more came than that. */
+  private held: HeldBytes | undefined;
   private size = 0;
 
   constructor(options: CollectOptions, resolve: (collected: Collected) => void) {
@@ -95,18 +101,19 @@ class Collector implements BodySink {
     const { expected, maxBytes, size } = this;
     if (size === 0 && chunk.length < expected && expected <= maxBytes) this.place = Buffer.allocUnsafe(expected);
     if (this.place !== undefined && size + chunk.length <= expected) chunk.copy(this.place, size);
-    else this.chunks.push(...this.takePlace(), chunk);
+    else if (size === 0) this.first = chunk;
+    else this.heldSoFar().add(chunk);
   }
 
-  /** More came than was declared: what lies in the place becomes a chunk like the others. */
-  private takePlace(): Buffer[] {
-    const { place, size } = this;
+  private heldSoFar(): HeldBytes {
+    if (this.held !== undefined) return this.held;
+    this.held = createHeldBytes();
+    this.held.add(this.place?.subarray(0, this.size) ?? this.first);
     this.place = undefined;
-    return place === undefined ? [] : [place.subarray(0, size)];
+    return this.held;
   }
 
   private joined(): Buffer {
-    if (this.place !== undefined) return this.place.subarray(0, this.size);
-    return this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks, this.size);
+    return this.held?.take() ?? this.place?.subarray(0, this.size) ?? this.first;
   }
 }

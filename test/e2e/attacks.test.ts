@@ -1,0 +1,126 @@
+/** What a hostile client, or a hostile upstream, does to a running Signalbox, and what must not come of it. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+
+import { ask, jsonOf } from '../support/ask.ts';
+import { exchangeLog, type ExchangeLog } from '../support/exchange-log.ts';
+import { chunk, type FaultUpstream, head, LAST_CHUNK, startFaultUpstream, whole } from '../support/fault-upstream.ts';
+import { openRaw, type RawClient } from '../support/raw-socket.ts';
+import { type Signalbox, startSignalbox } from '../support/signalbox.ts';
+
+const ENV = { LAB: 'lab-credential-0123456789', KEY: 'client-key-abcdefghij', ADMIN: 'admin-key-zyxwvutsrq' };
+const AUTH = { authorization: `Bearer ${ENV.KEY}` };
+const ADMIN = { authorization: `Bearer ${ENV.ADMIN}` };
+const MIB = 1024 * 1024;
+
+const ANSWER = JSON.stringify({
+  id: 'chatcmpl-1',
+  object: 'chat.completion',
+  created: 1,
+  model: 'up',
+  choices: [{ index: 0, message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }],
+  usage: { prompt_tokens: 10, completion_tokens: 2, total_tokens: 12 },
+});
+const MESSAGE = JSON.stringify({
+  id: 'msg_1',
+  type: 'message',
+  role: 'assistant',
+  model: 'claude',
+  content: [{ type: 'text', text: 'hi' }],
+  stop_reason: 'end_turn',
+  usage: { input_tokens: 10, output_tokens: 2 },
+});
+
+const PRICE = '{ input_usd_per_mtok: 1, output_usd_per_mtok: 1 }';
+
+let upstream: FaultUpstream;
+let box: Signalbox;
+let log: ExchangeLog;
+
+const port = (): number => Number(new URL(box.url).port);
+const residentMib = (): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${box.process.pid}/status`, 'utf8'))?.[1]) / 1024;
+const post = (body: object, path = '/v1/chat/completions') => ask(box.url + path, { headers: AUTH, body });
+const chat = (over: object = {}) => post({ model: 'm', messages: [{ role: 'user', content: 'hello' }], ...over });
+
+async function metric(line: RegExp): Promise<number> {
+  const { text } = await ask(`${box.url}/metrics`, { headers: ADMIN });
+  return Number(
+    text
+      .split('\n')
+      .find((each) => line.test(each))
+      ?.split(' ')
+      .at(-1) ?? Number.NaN,
+  );
+}
+
+function postHead(path: string, headers: Record<string, string | number>): string {
+  const all = { host: 'localhost', 'content-type': 'application/json', ...headers };
+  return `POST ${path} HTTP/1.1\r\n${Object.entries(all)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')}\r\n`;
+}
+
+beforeAll(async () => {
+  upstream = await startFaultUpstream(() => []);
+  box = await startSignalbox({
+    env: ENV,
+    config: `
+server: { workers: 1, drain_s: 1, max_inflight_bytes: ${32 * MIB}, max_body_bytes: ${8 * MIB} }
+providers:
+  lab: { type: openai-compatible, base_url: "${upstream.url}/v1", api_key: "\${env:LAB}" }
+  claude: { type: anthropic, base_url: "${upstream.url}", api_key: "\${env:LAB}" }
+models:
+  - { name: m, targets: [{ provider: lab, model: up, price: ${PRICE} }] }
+  - { name: "lab/*", targets: [{ provider: lab, model: "*", price: ${PRICE} }] }
+  - { name: c, targets: [{ provider: claude, model: claude-sonnet-4-5, price: ${PRICE} }] }
+keys: [{ name: k, key: "\${env:KEY}", models: ["*"] }]
+admin: { key: "\${env:ADMIN}" }
+telemetry: { log: { level: debug, format: json } }
+`,
+  });
+  log = exchangeLog(box);
+});
+
+beforeEach(() => {
+  upstream.requests.length = 0;
+  upstream.play(({ path }) => [{ send: whole(200, path.includes('/messages') ? MESSAGE : ANSWER) }]);
+});
+
+afterAll(async () => {
+  await box.stop();
+  await upstream.close();
+});
+
+describe('memory', () => {
+  test('a body of single bytes costs its bytes, not an object each', async () => {
+    const before = residentMib();
+    const client = await openRaw(port());
+    client.send(postHead('/v1/chat/completions', { ...AUTH, 'transfer-encoding': 'chunked' }));
+    const piece = Buffer.from('1\r\n \r\n'.repeat(100_000));
+    for (let sent = 0; sent < 10; sent++) await new Promise((resolve) => client.socket.write(piece, resolve));
+    await sleep(300);
+    expect(residentMib() - before).toBeLessThan(200);
+    client.socket.destroy();
+  }, 60_000);
+
+  test('an answer of single bytes does not either', async () => {
+    const before = residentMib();
+    let most = 0;
+    const piece = Buffer.from('1\r\n \r\n'.repeat(50_000));
+    const padding = Array.from({ length: 20 }, () => [
+      { send: piece },
+      { run: () => void (most = Math.max(most, residentMib())) },
+    ]).flat();
+    upstream.play(() => [
+      { send: head(200, { 'content-type': 'application/json', 'transfer-encoding': 'chunked' }) },
+      ...padding,
+      { send: Buffer.concat([chunk(ANSWER), Buffer.from(LAST_CHUNK)]) },
+    ]);
+    const reply = await chat({ model: 'c', max_tokens: 5 });
+    expect(reply.status).toBe(502);
+    expect(most - before).toBeLessThan(250);
+  }, 60_000);
+});
