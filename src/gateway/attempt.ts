@@ -54,6 +54,8 @@ async function attemptOne(
 ): Promise<AttemptResult> {
   const { plane } = exchange;
   const spanId = plane.spanId();
+  // What an attempt before had to leave out may concern another target.
+  exchange.warnings.length = 0;
   const prepared = prepare(exchange, body, target, spanId);
   const startedAt = performance.now();
   const sent = plane.send({

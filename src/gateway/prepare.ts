@@ -57,11 +57,20 @@ function relayChanges(body: ClientBody, target: PricedTarget, provider: Provider
   if (body.model !== target.upstreamModel) changes['model'] = JSON.stringify(target.upstreamModel);
   if (asksUsage) changes['stream_options'] = JSON.stringify({ ...streamOptions(body.bytes, body.scan), include_usage: true });
   renameMembers(changes, body, provider.quirks.rename);
-  for (const [name, value] of Object.entries(target.defaultParams ?? {})) {
-    if (!body.scan.members.has(name)) changes[name] = JSON.stringify(value);
-  }
-  for (const name of target.dropParams ?? []) if (body.scan.members.has(name)) changes[name] = undefined;
+  shapeForTarget(changes, body, target);
   return Object.keys(changes).length === 0 ? undefined : changes;
+}
+
+/** The operator's parameters, by their names there: after renaming, so that a renamed one counts as sent. */
+function shapeForTarget(changes: Record<string, string | undefined>, body: ClientBody, target: PricedTarget): void {
+  const { members } = body.scan;
+  for (const [name, value] of Object.entries(target.defaultParams ?? {})) {
+    if (!members.has(name) && changes[name] === undefined) changes[name] = JSON.stringify(value);
+  }
+  for (const name of target.dropParams ?? []) {
+    if (members.has(name)) changes[name] = undefined;
+    else delete changes[name];
+  }
 }
 
 /** A parameter the provider calls by another name keeps its bytes under that name, unless the client sent both. */
