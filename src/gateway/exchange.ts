@@ -132,6 +132,14 @@ export async function settle(exchange: Exchange): Promise<void> {
   }
 }
 
+/** A fact that outgrows its frame in the journal would be lost, and its cost with it: nothing in it may be as long as a client or a provider likes. */
+const MAX_WARNINGS = 32;
+const MAX_WORD_LENGTH = 128;
+
+function shortened({ param, reason }: Warning): Warning {
+  return { param: param.slice(0, MAX_WORD_LENGTH), reason: reason.slice(0, 2 * MAX_WORD_LENGTH) };
+}
+
 function factOf(exchange: Exchange): ExchangeFact {
   const { request } = exchange;
   const totalMs = performance.now() - request.startedAt;
@@ -145,7 +153,7 @@ function factOf(exchange: Exchange): ExchangeFact {
     status: exchange.status,
     outcome: exchange.outcome,
     attempts: exchange.attempts,
-    warnings: exchange.warnings,
+    warnings: exchange.warnings.slice(0, MAX_WARNINGS).map(shortened),
     requestBytes: exchange.requestBytes,
     responseBytes: exchange.responseBytes,
     totalMs,
@@ -153,12 +161,12 @@ function factOf(exchange: Exchange): ExchangeFact {
     ...present({
       key: exchange.key?.name,
       model: exchange.resolved?.model.name,
-      askedModel: exchange.askedModel?.slice(0, 128),
+      askedModel: exchange.askedModel?.slice(0, MAX_WORD_LENGTH),
       provider: exchange.target?.provider,
       target: exchange.target?.id,
       upstreamModel: exchange.upstreamModel,
       firstByteMs: exchange.firstByteAt === undefined ? undefined : exchange.firstByteAt - request.startedAt,
-      finish: exchange.finish,
+      finish: exchange.finish?.slice(0, MAX_WORD_LENGTH),
       usage: exchange.usage,
       trace: tracePart(exchange.trace),
     }),

@@ -32,10 +32,12 @@ function overheadSoFar(exchange: Exchange): string {
   return Math.max(0, performance.now() - exchange.request.startedAt - exchange.waitedMs).toFixed(2);
 }
 
+const MAX_WARNINGS = 32;
 const MAX_WARNINGS_LENGTH = 1024;
 
 function warningText(exchange: Exchange): string {
-  const text = exchange.warnings.map(({ param, reason }) => `${param}: ${reason}`).join('; ');
+  const first = exchange.warnings.slice(0, MAX_WARNINGS);
+  const text = first.map(({ param, reason }) => `${param}: ${reason}`).join('; ');
   return headerText(text.slice(0, MAX_WARNINGS_LENGTH));
 }
 

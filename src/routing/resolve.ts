@@ -18,6 +18,13 @@ export type Resolve = (name: string, key: KeyRecord) => ResolvedModel;
 export type MayUse = (key: KeyRecord, modelName: string) => boolean;
 
 /**
+ * What a wildcard may stand for: the name goes into headers, facts and the log, where a longer one would burst the client's header
+ * limit and the fact's frame, and a control character could forge a line.
+ */
+const MAX_NAME_LENGTH = 256;
+const CONTROL = /\p{Cc}/u;
+
+/**
  * Names are matched exactly, then by the longest wildcard prefix. A model the key may not use looks like one that does not exist.
  * Throws model_not_found with up to three nearest names among those the key may use.
  */
@@ -35,12 +42,16 @@ export function createResolve(models: readonly Model[], mayUse: MayUse): Resolve
     if (!mayUse(key, name)) throw unknownModel(name, usable(key));
     const found = exact.get(name);
     if (found !== undefined) return found;
-    const wildcard = wildcards.find(
-      (model) => name.length > model.wildcardPrefix!.length && name.startsWith(model.wildcardPrefix!),
-    );
+    const wildcard = isName(name)
+      ? wildcards.find((model) => name.length > model.wildcardPrefix!.length && name.startsWith(model.wildcardPrefix!))
+      : undefined;
     if (wildcard === undefined) throw unknownModel(name, usable(key));
     return filled(wildcard, name);
   };
+}
+
+function isName(name: string): boolean {
+  return name.length <= MAX_NAME_LENGTH && !CONTROL.test(name);
 }
 
 function resolved(model: Model): ResolvedModel {

@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
-import { ask, jsonOf } from '../support/ask.ts';
+import { ask } from '../support/ask.ts';
 import { exchangeLog, type ExchangeLog } from '../support/exchange-log.ts';
 import { chunk, type FaultUpstream, head, LAST_CHUNK, startFaultUpstream, whole } from '../support/fault-upstream.ts';
-import { openRaw, type RawClient } from '../support/raw-socket.ts';
+import { openRaw } from '../support/raw-socket.ts';
 import { type Signalbox, startSignalbox } from '../support/signalbox.ts';
 
 const ENV = { LAB: 'lab-credential-0123456789', KEY: 'client-key-abcdefghij', ADMIN: 'admin-key-zyxwvutsrq' };
@@ -123,4 +123,24 @@ describe('memory', () => {
     expect(reply.status).toBe(502);
     expect(most - before).toBeLessThan(250);
   }, 60_000);
+});
+
+describe('facts that nobody can make too large to be recorded', () => {
+  test('by nine hundred long parameters that the provider does not know', async () => {
+    const unknown = Object.fromEntries(Array.from({ length: 900 }, (_, index) => [`p${index}${'y'.repeat(2000)}`, 1]));
+    const reply = await chat({ model: 'c', max_tokens: 5, ...unknown });
+    expect(reply.status).toBe(200);
+    expect(await log.of(reply.headers['x-request-id']!)).toMatchObject({ outcome: 'ok', cost_usd: '0.000012' });
+  });
+
+  test.each([
+    ['too long', `lab/${'x'.repeat(300)}`],
+    ['with a line break', 'lab/a\nb'],
+    ['with an escape of a terminal', 'lab/\u001b[2J'],
+  ])('by a model name behind a wildcard that is %s', async (_, model) => {
+    const reply = await chat({ model });
+    expect(reply.status).toBe(404);
+    expect(upstream.requests).toHaveLength(0);
+    expect((await chat({ model: 'lab/llama-3.1:8b' })).status).toBe(200);
+  });
 });
