@@ -4,6 +4,7 @@ import { GatewayError } from '../core/errors.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import { CLIENT_IP_HEADER } from '../http/headers.ts';
+import { presentsAdminKey } from '../policy/authenticate.ts';
 import { pipeBody } from '../upstream/unary.ts';
 import type { Plane } from './plane.ts';
 
@@ -49,7 +50,7 @@ async function relay(plane: Plane, socketPath: string, request: EdgeRequest, res
     method: request.method as 'GET',
     path: request.path + request.query,
     headers: { ...picked(request.headers, FORWARDED), 'x-request-id': request.id },
-    body: hasBody(request) ? await request.body() : undefined,
+    body: await bodyOf(plane, request),
     timeouts: DEFAULT_TIMEOUTS,
     stream: false,
   });
@@ -60,6 +61,12 @@ async function relay(plane: Plane, socketPath: string, request: EdgeRequest, res
   response.writeHead(answer.status, { ...picked(answer.headers, RETURNED), 'x-request-id': request.id });
   const end = await pipeBody({ head: Buffer.alloc(0), body: answer.body, response, wheel: plane.wheel });
   if (end.error !== undefined) throw end.error;
+}
+
+/** Strangers' bodies are not read: they would fill the budget of bytes in flight, and the control plane refuses them by their head. */
+async function bodyOf(plane: Plane, request: EdgeRequest): Promise<Buffer | undefined> {
+  const wanted = hasBody(request) && presentsAdminKey(plane.line().snapshot, request.headers);
+  return wanted ? request.body() : undefined;
 }
 
 function hasBody(request: EdgeRequest): boolean {

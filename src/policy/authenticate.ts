@@ -51,6 +51,12 @@ export function createAuthenticate(snapshot: Pick<Snapshot, 'keys' | 'pepper' | 
   };
 }
 
+/** Whether the caller presents the admin key; the control plane, whose key it is, asks again. */
+export function presentsAdminKey(snapshot: Pick<Snapshot, 'pepper' | 'adminKeyDigest'>, headers: IncomingHttpHeaders): boolean {
+  const [, value] = BEARER.exec(headers.authorization ?? '') ?? [];
+  return value !== undefined && keyDigest(snapshot.pepper, value) === snapshot.adminKeyDigest;
+}
+
 const MISSING_KEY_HINT =
   'No key was presented. Send your Signalbox key as `Authorization: Bearer …`, `x-api-key` or `x-signalbox-key`';
 

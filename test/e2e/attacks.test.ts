@@ -144,3 +144,30 @@ describe('facts that nobody can make too large to be recorded', () => {
     expect((await chat({ model: 'lab/llama-3.1:8b' })).status).toBe(200);
   });
 });
+
+describe('strangers', () => {
+  test.each(['/admin/v1/keys', '/metrics', '/console/login', '/v1/chat/completions', '/v1/messages', '/nothing'])(
+    'cannot fill the budget of bytes in flight by bodies for %s',
+    async (path) => {
+      const clients = await Promise.all(Array.from({ length: 6 }, () => openRaw(port())));
+      for (const client of clients) {
+        client.send(postHead(path, { authorization: 'Bearer not-the-key-of-anybody', 'content-length': 8 * MIB }));
+        client.send(Buffer.alloc(8 * MIB - 1, ' '));
+      }
+      await sleep(300);
+      expect(await metric(/^signalbox_inflight_bytes /)).toBeLessThan(MIB);
+      expect((await chat()).status).toBe(200);
+      for (const client of clients) client.socket.destroy();
+    },
+  );
+
+  test.each(['/demo/v1/models', '//demo/v1/models', '/admin/../demo/v1/models', '/admin/%2e%2e/demo/v1/models', '/metrics/demo'])(
+    'cannot reach the demo provider on the control socket by %s',
+    async (path) => {
+      const client = await openRaw(port());
+      client.send(`GET ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${ENV.ADMIN}\r\n\r\n`);
+      expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 40[04] /);
+      client.socket.destroy();
+    },
+  );
+});
