@@ -15,11 +15,12 @@ export interface Served {
   attempt: OpenAttempt;
 }
 
-/** An attempt under way; `close` books its end, once. */
+/** An attempt under way. */
 export interface OpenAttempt {
   fact: AttemptFact;
   startedAt: number;
-  abort: () => void;
+  /** Its end is booked. */
+  closed: boolean;
 }
 
 /**
@@ -35,7 +36,7 @@ export async function attemptInTurn(exchange: Exchange, body: ClientBody): Promi
     const { served, failure, undelivered } = await attemptOne(exchange, body, target, endpoint);
     if (served !== undefined) return served;
     last = failure;
-    if (!undelivered || exchange.gone) break;
+    if (!undelivered || exchange.gone || exchange.cut !== undefined) break;
   }
   throw last ?? new GatewayError('no_target', { details: { model: resolved!.name } });
 }
@@ -94,15 +95,21 @@ function openAttempt(
     totalMs: 0,
     spanId: begun.spanId,
   };
+  const attempt: OpenAttempt = { fact, startedAt: begun.startedAt, closed: false };
   exchange.attempts.push(fact);
   exchange.abort = () => begun.sent.abort();
-  return { fact, startedAt: begun.startedAt, abort: exchange.abort };
+  exchange.abandon = (error) => {
+    begun.sent.abort();
+    closeAttempt(attempt, error);
+  };
+  return attempt;
 }
 
-/** Books the end of an attempt. */
+/** Books the end of an attempt, once, and the first error that is known of it. */
 export function closeAttempt(attempt: OpenAttempt, error?: GatewayError): void {
-  attempt.fact.totalMs = performance.now() - attempt.startedAt;
-  if (error !== undefined) attempt.fact.error = error.code;
+  if (!attempt.closed) attempt.fact.totalMs = performance.now() - attempt.startedAt;
+  attempt.closed = true;
+  if (error !== undefined) attempt.fact.error ??= error.code;
 }
 
 /** The same failure with the target's name in its words, for the log and the caller. */

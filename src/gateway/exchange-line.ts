@@ -40,6 +40,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     else await replyUnary(exchange, served, response);
   } catch (thrown) {
     const error = noteFailure(exchange, thrown);
+    exchange.abandon(error);
     if (!response.headersSent)
       for (const [name, value] of Object.entries(exchangeHeaders(exchange))) response.setHeader(name, value!);
     throw error;

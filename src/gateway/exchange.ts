@@ -44,8 +44,10 @@ export interface Exchange {
   cut?: GatewayError;
   /** Set once the client has left. */
   gone: boolean;
-  /** Closes the attempt under way; replaced by each new one. */
+  /** Ends the attempt under way, whose own line then learns of it; replaced by each new one. */
   abort: () => void;
+  /** Ends and books the last attempt where nobody reads its answer any more. */
+  abandon: (error: GatewayError) => void;
 }
 
 /** `unpriced` and an amount exclude each other; free is the amount 0. */
@@ -69,6 +71,7 @@ export function beginExchange(plane: Plane, surface: Surface, request: EdgeReque
     outcome: 'refused',
     gone: false,
     abort: () => {},
+    abandon: () => {},
   };
   plane.began(exchange);
   return exchange;

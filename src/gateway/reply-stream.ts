@@ -22,10 +22,8 @@ const STREAM_HEADERS = {
 /** Answers a stream: relayed to the byte, or translated. Throws only where nothing was sent yet. */
 export async function replyStream(exchange: Exchange, served: Served, response: ServerResponse): Promise<void> {
   const { prepared, attempt } = served;
-  if (prepared.translation !== undefined && !exchange.stream) {
-    attempt.abort();
+  if (prepared.translation !== undefined && !exchange.stream)
     throw unreadable(exchange, 'it is a stream, and none was asked for');
-  }
   const streamed = prepared.translation === undefined ? relay(exchange, served, response) : translate(exchange, served, response);
   const waitedFrom = performance.now();
   const result = await streamed.result;

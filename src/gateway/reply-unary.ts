@@ -28,13 +28,11 @@ export async function replyUnary(exchange: Exchange, served: Served, response: S
   const waitedFrom = performance.now();
   const collected = await hold(served);
   exchange.waitedMs += performance.now() - waitedFrom;
-  if ('error' in collected) {
-    closeAttempt(attempt, collected.error);
-    throw collected.error;
-  }
+  if ('error' in collected) throw collected.error;
   exchange.firstByteAt = performance.now();
   if (!('whole' in collected)) {
-    if (answer.status >= 400) throw refusedAtLength(exchange, served, collected.head);
+    // A refusal too large to hold cannot be cleaned of secrets as a whole: its beginning is told in our words.
+    if (answer.status >= 400) throw refusalIn(exchange, answer, collected.head);
     return passLargeAnswer(exchange, served, { head: collected.head, response });
   }
   closeAttempt(attempt);
@@ -82,8 +80,9 @@ async function translateWhole(exchange: Exchange, served: Served, { bytes, respo
   const { dialect } = prepared.translation!;
   const parsed = tryParse(bytes);
   if (parsed === undefined) throw unreadable(exchange, 'its body is not a JSON object');
-  const decoded = decodeWhole(exchange, served, parsed);
+  // First: also what cannot be read has been billed.
   noteSummary(exchange, dialect.usage.summarize(parsed));
+  const decoded = decodeWhole(exchange, served, parsed);
   await priceAnswer(exchange);
   const context = { requestId: exchange.request.id, nowS: Math.floor(exchange.plane.nowMs() / 1000), includeUsage: true };
   const encoded = exchange.surface.dialect!.response.encode(decoded, context, (warning) => exchange.warnings.push(warning));
@@ -109,10 +108,7 @@ async function passLargeAnswer(
   { answer, attempt, prepared }: Served,
   part: { head: Buffer; response: ServerResponse },
 ): Promise<void> {
-  if (prepared.translation !== undefined) {
-    attempt.abort();
-    throw unreadable(exchange, 'it is larger than 64 MiB');
-  }
+  if (prepared.translation !== undefined) throw unreadable(exchange, 'it is larger than 64 MiB');
   const { 'content-length': length } = answer.headers;
   part.response.writeHead(answer.status, {
     ...answerHeaders(exchange, answer),
@@ -134,27 +130,19 @@ async function passLargeAnswer(
   throw end.error;
 }
 
-/** A refusal too large to hold cannot be cleaned of secrets as a whole: its beginning is told in our words. */
-function refusedAtLength(exchange: Exchange, { answer, attempt }: Served, head: Buffer): GatewayError {
-  attempt.abort();
-  const error = refusalIn(exchange, answer, head);
-  closeAttempt(attempt, error);
-  return error;
-}
-
 function refusalIn(exchange: Exchange, answer: UpstreamAnswer, bytes: Buffer): GatewayError {
   const provider = exchange.line.provider(exchange.target!);
   const errors = chatDialect(provider.dialect)?.error ?? exchange.surface.errors;
   return refusalOf(exchange, answer, errors.decode(answer.status, tryParse(bytes) ?? bytes.toString('utf8')));
 }
 
-function refuse(exchange: Exchange, { answer, prepared }: Served, { bytes, response }: Reply): void {
+function refuse(exchange: Exchange, { answer, prepared, attempt }: Served, { bytes, response }: Reply): void {
   const { status } = answer;
   const error = refusalIn(exchange, answer, bytes);
   if (prepared.translation !== undefined || !isCallersOwn(exchange, status)) throw error;
   exchange.failure = error;
   exchange.outcome = 'upstream_error';
-  exchange.attempts.at(-1)!.error = error.code;
+  closeAttempt(attempt, error);
   const clean = cleanBytes(bytes, exchange.line.redact);
   exchange.status = status;
   exchange.responseBytes = clean.length;

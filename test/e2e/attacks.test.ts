@@ -1,9 +1,12 @@
 /** What a hostile client, or a hostile upstream, does to a running Signalbox, and what must not come of it. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 
+import type { ExchangeFact } from '../../src/core/exchange.ts';
+import { readFrames } from '../../src/runtime/journal-frame.ts';
 import { ask } from '../support/ask.ts';
 import { exchangeLog, type ExchangeLog } from '../support/exchange-log.ts';
 import { chunk, type FaultUpstream, head, LAST_CHUNK, startFaultUpstream, whole } from '../support/fault-upstream.ts';
@@ -44,6 +47,14 @@ const residentMib = (): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${box.process.pid}/status`, 'utf8'))?.[1]) / 1024;
 const post = (body: object, path = '/v1/chat/completions') => ask(box.url + path, { headers: AUTH, body });
 const chat = (over: object = {}) => post({ model: 'm', messages: [{ role: 'user', content: 'hello' }], ...over });
+
+/** The fact of an exchange, from the journal: a segment stays for as long as its worker writes to it. */
+async function factOf(requestId: string | undefined): Promise<ExchangeFact> {
+  await log.of(requestId ?? '');
+  const dir = join(box.dataDir, 'journal');
+  const payloads = readdirSync(dir).flatMap((file) => readFrames(readFileSync(join(dir, file))).payloads);
+  return payloads.map((text) => JSON.parse(text) as ExchangeFact).find(({ id }) => id === requestId)!;
+}
 
 async function metric(line: RegExp): Promise<number> {
   const { text } = await ask(`${box.url}/metrics`, { headers: ADMIN });
@@ -170,4 +181,74 @@ describe('strangers', () => {
       client.socket.destroy();
     },
   );
+});
+
+describe('answers that cannot be passed on', () => {
+  test.each([
+    [
+      'a stream that nobody asked for',
+      'c',
+      [
+        { send: head(200, { 'content-type': 'text/event-stream', 'transfer-encoding': 'chunked' }) },
+        { send: chunk('event: ping\ndata: {"type":"ping"}\n\n') },
+        'hang',
+      ],
+    ],
+    [
+      'a header that no HTTP/1.1 server may send on',
+      'm',
+      [
+        { send: head(200, { 'content-type': 'text/event-stream', 'request-id': 'r\u{1}d', 'transfer-encoding': 'chunked' }) },
+        { send: chunk('data: {}\n\n') },
+        'hang',
+      ],
+    ],
+    [
+      'a header that only some parsers take',
+      'm',
+      [
+        { send: head(200, { 'content-type': 'text/event-stream', 'request-id': 'r\u{7f}d', 'transfer-encoding': 'chunked' }) },
+        { send: chunk('data: {}\n\n') },
+        'hang',
+      ],
+    ],
+  ] as const)(
+    '%s: the upstream is let go, and says why',
+    async (_, model, steps) => {
+      upstream.play(() => [...steps]);
+      const open = upstream.open();
+      const reply = await chat({ model, max_tokens: 5, stream: model === 'm' });
+      expect([500, 502]).toContain(reply.status);
+      await sleep(100);
+      expect(upstream.open()).toBeLessThanOrEqual(open);
+      expect(await metric(/^signalbox_inflight_exchanges/)).toBe(0);
+      const { attempts } = await factOf(reply.headers['x-request-id']);
+      expect(attempts).toMatchObject([{ error: expect.any(String) }]);
+      expect(attempts[0]!.totalMs).toBeGreaterThan(0);
+    },
+    10_000,
+  );
+
+  test('what was billed is booked, also where the answer cannot be read', async () => {
+    const { content: _, ...empty } = JSON.parse(MESSAGE) as Record<string, unknown>;
+    upstream.play(() => [{ send: whole(200, JSON.stringify(empty)) }]);
+    const reply = await chat({ model: 'c', max_tokens: 5 });
+    expect(reply.status).toBe(502);
+    expect(await factOf(reply.headers['x-request-id'])).toMatchObject({
+      usage: { inputTokens: 10, outputTokens: 2 },
+      costNanoUsd: 12_000,
+      attempts: [{ status: 200, error: 'upstream_bad_response' }],
+    });
+  });
+
+  test("a refusal in the provider's words and one in ours both say in the fact what the attempt ended with", async () => {
+    for (const [status, error] of [
+      [400, 'invalid_request'],
+      [401, 'upstream_auth'],
+    ] as const) {
+      upstream.play(() => [{ send: whole(status, '{"error":{"message":"no"}}') }]);
+      const reply = await chat();
+      expect((await factOf(reply.headers['x-request-id'])).attempts).toMatchObject([{ status, error }]);
+    }
+  });
 });
