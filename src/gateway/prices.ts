@@ -12,6 +12,10 @@ export type AskPrice = (request: {
 /** A gateway with wildcards meets as many upstream models as its clients think of; the rest is asked for again. */
 const MAX_REMEMBERED = 1_000;
 
+/** Main answers in milliseconds. While it does not, no client waits longer than this, and no exchange stays open for its price. */
+const PATIENCE_MS = 500;
+const NOT_IN_TIME: PriceState = { status: 'unpriced', reason: 'the price was not known in time' };
+
 /**
  * Prices of targets: those the snapshot resolved, and those of wildcards, asked for once per upstream model and remembered for this snapshot.
  * A price that changes by the clock (some providers are cheaper at night) is asked for again when it has.
@@ -22,6 +26,7 @@ export function createPrices(
   nowMs: () => number,
 ): (target: PricedTarget) => PriceState | Promise<PriceState> {
   const remembered = createLru<string, PriceState>(MAX_REMEMBERED);
+  const asked = new Map<string, Promise<PriceState>>();
   const current = (state: PriceState): boolean =>
     state.status !== 'priced' || state.changesAtMs === undefined || nowMs() < state.changesAtMs;
 
@@ -30,15 +35,32 @@ export function createPrices(
     if (resolved.status !== 'lazy' && current(resolved)) return resolved;
     const known = remembered.get(target.id);
     if (known !== undefined && current(known)) return known;
-    const provider = snapshot.providers[target.provider];
+    return inTime(asked.get(target.id) ?? askOnce(target));
+  };
+
+  function askOnce({ id, provider: name, upstreamModel }: PricedTarget): Promise<PriceState> {
+    const provider = snapshot.providers[name];
     const request = {
       priceProvider: provider?.priceProvider,
       providerApiUrl: provider?.endpoints[0]?.baseUrl ?? '',
-      upstreamModel: target.upstreamModel,
+      upstreamModel,
     };
-    return ask(request).then((state) => {
-      remembered.set(target.id, state);
+    const answer = ask(request).then((state) => {
+      remembered.set(id, state);
+      asked.delete(id);
       return state;
     });
-  };
+    asked.set(id, answer);
+    return answer;
+  }
+}
+
+async function inTime(answer: Promise<PriceState>): Promise<PriceState> {
+  const { promise: late, resolve } = Promise.withResolvers<PriceState>();
+  const timer = setTimeout(resolve, PATIENCE_MS, NOT_IN_TIME).unref();
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
