@@ -4,6 +4,9 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 /** Above this, copying costs more than the second buffer. */
 const ONE_WRITE_BYTES = 16 * 1024;
 
+/** Who takes nothing of a waiting answer for this long has left, or holds its memory on purpose. As for streams (upstream/stream.ts). */
+const STALL_MS = 60_000;
+
 /** A whole JSON answer with its length; bytes and text are sent as they are, anything else is serialised. Ends the response. */
 export function sendJson(
   response: ServerResponse,
@@ -15,7 +18,11 @@ export function sendJson(
   response.writeHead(status, jsonHead(headers, bytes));
   // As text, Node sends head and body as one string; as bytes it gathers two buffers, which costs a sixth more. Latin-1 keeps every byte.
   if (bytes.length <= ONE_WRITE_BYTES) response.end(bytes.toString('latin1'), 'latin1');
-  else response.end(bytes);
+  else {
+    // Node's own socket timeout, which sees the progress of a write under way; smaller answers fit into the kernel's buffer.
+    response.setTimeout(STALL_MS, () => void (response.writableLength > 0 && response.destroy()));
+    response.end(bytes);
+  }
 }
 
 export function jsonBytes(body: Buffer | string | object): Buffer {
