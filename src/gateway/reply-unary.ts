@@ -26,7 +26,7 @@ const HOLD_CHANGED_BYTES = 64 * 1024 * 1024;
 export async function replyUnary(exchange: Exchange, served: Served, response: ServerResponse): Promise<void> {
   const { answer, prepared, attempt } = served;
   const waitedFrom = performance.now();
-  const collected = await hold(served);
+  const collected = await hold(served, (bytes) => exchange.request.reserve(bytes));
   exchange.waitedMs += performance.now() - waitedFrom;
   if ('error' in collected) throw collected.error;
   exchange.firstByteAt = performance.now();
@@ -41,12 +41,12 @@ export async function replyUnary(exchange: Exchange, served: Served, response: S
   else await translateWhole(exchange, served, { bytes: collected.whole, response });
 }
 
-async function hold({ answer, prepared }: Served): Promise<Collected> {
+async function hold({ answer, prepared }: Served, reserve: (bytes: number) => boolean): Promise<Collected> {
   const contentLength = answer.headers['content-length'];
   const maxBytes = prepared.translation === undefined ? HOLD_BYTES : HOLD_CHANGED_BYTES;
-  const collected = await collect(answer.body, { maxBytes, contentLength });
+  const collected = await collect(answer.body, { maxBytes, contentLength, reserve });
   if (!prepared.base64 || !('head' in collected) || !beginsWithNumbers(collected.head)) return collected;
-  const rest = await collect(answer.body, { maxBytes: HOLD_CHANGED_BYTES, contentLength: undefined });
+  const rest = await collect(answer.body, { maxBytes: HOLD_CHANGED_BYTES, contentLength: undefined, reserve });
   if ('error' in rest) return rest;
   return 'whole' in rest
     ? { whole: Buffer.concat([collected.head, rest.whole]) }

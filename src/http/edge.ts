@@ -37,6 +37,8 @@ export interface EdgeRequest {
   raw: IncomingMessage;
   /** The whole body within the limits; throws GatewayError (body_too_large, request_timeout, overloaded, unsupported_*). Call once. */
   body(): Promise<Buffer>;
+  /** Takes bytes of the process-wide budget for what is held on behalf of this request; given back when its response closes. False: none left. */
+  reserve(bytes: number): boolean;
   /** Hooks the client's leaving before the reply is whole; fires at most once, also if it has already left. */
   onGone(listener: () => void): void;
 }

@@ -69,18 +69,18 @@ export class InboundRequest implements EdgeRequest {
     const declared = this.#declared;
     const fault = declared === 0 ? undefined : formFault(this.headers, this.route.policy.body);
     if (fault !== undefined) return Promise.reject(fault);
-    const plan = { declared, maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs, reserve: this.#reserve };
+    const plan = { declared, maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs, reserve: (bytes: number) => this.reserve(bytes) };
     // Only now: a request that was refused before never makes its client send the body.
     const onAccepted = this.#expectsContinue ? (): void => this.response.writeContinue() : undefined;
     return this.#tools.bodies.read(this.raw, plan, onAccepted);
   }
 
-  readonly #reserve = (bytes: number): boolean => {
+  reserve(bytes: number): boolean {
     // After the end nobody would give the bytes back.
     if (this.#ended || !this.#tools.reserveBytes(bytes)) return false;
     this.#reservedBytes += bytes;
     return true;
-  };
+  }
 
   onGone(listener: () => void): void {
     if (this.#gone) listener();

@@ -63,4 +63,15 @@ describe('collect', () => {
     const error = new GatewayError('upstream_incomplete');
     expect(await collect(bodyOf([bytes('a')], error), { maxBytes: 5, contentLength: undefined })).toEqual({ error });
   });
+
+  test('what is held beyond 256 KiB is reserved in steps, and refused where nothing is left', async () => {
+    const chunks = (): Buffer[] => Array.from({ length: 10 }, () => Buffer.alloc(100 * 1024));
+    const limits = { maxBytes: 2 ** 20, contentLength: undefined };
+    const taken: number[] = [];
+    const held = await collect(bodyOf(chunks()), { ...limits, reserve: (size) => taken.push(size) > 0 });
+    expect('whole' in held && held.whole.length).toBe(1000 * 1024);
+    expect(taken).toEqual([2 ** 18, 2 ** 18, 2 ** 18]);
+    const refused = await collect(bodyOf(chunks()), { ...limits, reserve: () => false });
+    expect(refused).toMatchObject({ error: { code: 'overloaded' } });
+  });
 });

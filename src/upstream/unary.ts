@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-import type { GatewayError } from '../core/errors.ts';
+import { GatewayError } from '../core/errors.ts';
 import { type HeldBytes, createHeldBytes } from '../lib/held-bytes.ts';
 import { Pump } from './stream.ts';
 import type { BodySink, StreamResult, StreamStage, UpstreamBody } from './types.ts';
@@ -15,9 +15,14 @@ export interface CollectOptions {
   maxBytes: number;
   /** The answer's header, if it has one: then the bytes are copied once, into their place. */
   contentLength: string | undefined;
+  /** Takes bytes of a budget; whoever hands this in gives them back. Absent: nothing is counted. */
+  reserve?: (bytes: number) => boolean;
 }
 
-/** Holds a body until it is whole or too large to hold. Never rejects; aborting the body settles it with `client_gone`. */
+/** Held without asking; beyond it, bytes are reserved in such steps. Most answers are smaller and never touch the shared counter. */
+const STEP_BYTES = 256 * 1024;
+
+/** Holds a body until it is whole or too large to hold; `overloaded` where the budget ends. Never rejects; aborting the body settles it with `client_gone`. */
 export function collect(body: UpstreamBody, options: CollectOptions): Promise<Collected> {
   return new Promise((resolve) => {
     body.consume(new Collector(options, resolve));
@@ -65,6 +70,8 @@ function createPlainStage(see: ((chunk: Buffer) => void) | undefined): StreamSta
 class Collector implements BodySink {
   private readonly maxBytes: number;
   private readonly expected: number;
+  private readonly reserve: (bytes: number) => boolean;
+  private reserved = STEP_BYTES;
   private readonly resolve: (collected: Collected) => void;
   /** The first chunk, which may be the only one. */
   private first: Buffer = EMPTY;
@@ -77,12 +84,17 @@ class Collector implements BodySink {
   constructor(options: CollectOptions, resolve: (collected: Collected) => void) {
     this.maxBytes = options.maxBytes;
     this.expected = Number(options.contentLength ?? Number.NaN);
+    this.reserve = options.reserve ?? (() => true);
     this.resolve = resolve;
   }
 
   data(chunk: Buffer): boolean {
     this.keep(chunk);
     this.size += chunk.length;
+    if (!this.hasRoom()) {
+      this.resolve({ error: new GatewayError('overloaded', { details: { retryAfterS: 1 } }) });
+      return false;
+    }
     if (this.size <= this.maxBytes) return true;
     this.resolve({ head: this.joined() });
     return false;
@@ -94,6 +106,14 @@ class Collector implements BodySink {
 
   fail(error: GatewayError): void {
     this.resolve({ error });
+  }
+
+  private hasRoom(): boolean {
+    while (this.reserved < this.size) {
+      if (!this.reserve(STEP_BYTES)) return false;
+      this.reserved += STEP_BYTES;
+    }
+    return true;
   }
 
   /** Several chunks of a known length go straight into one buffer of that length; the only chunk stays what it is. */

@@ -252,3 +252,36 @@ describe('answers that cannot be passed on', () => {
     }
   });
 });
+
+describe('answers that nobody takes', () => {
+  const large = (bytes: number): string => JSON.stringify({ ...(JSON.parse(ANSWER) as object), padding: 'x'.repeat(bytes) });
+
+  test('what is held for clients counts as in flight, and is given back', async () => {
+    upstream.play(() => [
+      { send: head(200, { 'content-type': 'application/json', 'content-length': 900_000 }) },
+      { send: Buffer.alloc(800_000, ' ') },
+      'hang',
+    ]);
+    const leaving = new AbortController();
+    const waiting = Array.from({ length: 8 }, () =>
+      ask(`${box.url}/v1/chat/completions`, { headers: AUTH, body: { model: 'm', messages: [] }, signal: leaving.signal }).catch(
+        () => undefined,
+      ),
+    );
+    await expect.poll(() => metric(/^signalbox_inflight_bytes /), { timeout: 5_000 }).toBeGreaterThan(4 * MIB);
+    leaving.abort();
+    await Promise.all(waiting);
+    await expect.poll(() => metric(/^signalbox_inflight_bytes /), { timeout: 5_000 }).toBe(0);
+  });
+
+  test('answers beyond the budget are refused, and others still pass', async () => {
+    upstream.play(({ body }) =>
+      body.includes('big') ? [{ send: whole(200, large(40 * MIB)) }] : [{ send: whole(200, ANSWER) }],
+    );
+    const reply = await post({ model: 'c', max_tokens: 5, messages: [{ role: 'user', content: 'big' }] });
+    expect(reply.status).toBe(503);
+    expect(reply.headers['retry-after']).toBe('1');
+    expect((await chat()).status).toBe(200);
+    await expect.poll(() => metric(/^signalbox_inflight_bytes /), { timeout: 5_000 }).toBe(0);
+  });
+});
