@@ -31,7 +31,7 @@ export const RUNS = [
   { name: 'Qwen Code', provider: 'Anthropic', model: 'by-messages', surface: 'chat', prepare: qwenCode },
 ];
 
-export const PROMPT = 'Read the file timetable.txt and tell me the word in it.';
+const PROMPT = 'Read the file timetable.txt and tell me the word in it.';
 
 function claudeCode({ packages, url, model, key }) {
   return {

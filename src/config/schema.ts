@@ -186,7 +186,7 @@ const target = z.strictObject({
     .describe('Parameters taken out of what is sent, by their name in the dialect of the target.'),
 });
 
-export const modelSchema = z.strictObject({
+const modelSchema = z.strictObject({
   name: text(values.modelNameProblem).describe(
     'What clients ask for. `prefix*` serves every name that begins so; the longest prefix wins.',
   ),
@@ -201,8 +201,7 @@ export const modelSchema = z.strictObject({
   capabilities: z.array(text()).exactOptional().describe('Words shown by `/v1/models`, such as `tools` or `vision`.'),
 });
 
-/** A key without its secret: what the admin API takes, too. */
-export const keyFieldsSchema = z.strictObject({
+const key = z.strictObject({
   name: text(values.keyNameProblem).describe('Its identity in the ledger, in logs and in metrics.'),
   models: z
     .array(text(values.grantProblem))
@@ -212,9 +211,6 @@ export const keyFieldsSchema = z.strictObject({
     .exactOptional()
     .describe('Date, or date and time with zone, from which the key is refused. Absent: never.'),
   blocked: z.boolean().default(false).describe('`true`: the key is refused.'),
-});
-
-const key = keyFieldsSchema.extend({
   key: text(values.keyProblem).describe('The secret, by reference: at least 16 visible ASCII characters.'),
 });
 

@@ -12,7 +12,7 @@ import type { Quirks } from '../core/quirks.ts';
 import type { AnswerSummary, StreamTap } from '../core/tap.ts';
 import type { SseEvent } from '../lib/sse-parser.ts';
 
-export type { AnswerSummary, StreamTap } from '../core/tap.ts';
+export type { AnswerSummary } from '../core/tap.ts';
 
 /** A JSON object as `JSON.parse` makes it; never merged, never trusted. */
 export type JsonObject = Record<string, unknown>;

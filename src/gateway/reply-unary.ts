@@ -79,6 +79,7 @@ async function translateWhole(exchange: Exchange, served: Served, { bytes, respo
   const { answer, prepared } = served;
   const { dialect } = prepared.translation!;
   const parsed = tryParse(bytes);
+  if (exchange.stream) throw unreadable(exchange, 'it is no stream, and one was asked for');
   if (parsed === undefined) throw unreadable(exchange, 'its body is not a JSON object');
   // First: also what cannot be read has been billed.
   noteSummary(exchange, dialect.usage.summarize(parsed));
@@ -149,7 +150,7 @@ function refuse(exchange: Exchange, { answer, prepared, attempt }: Served, { byt
   sendJson(response, status, answerHeaders(exchange, answer), clean);
 }
 
-export function noteSummary(exchange: Exchange, summary: ReturnType<Exchange['surface']['summarize']>): void {
+function noteSummary(exchange: Exchange, summary: ReturnType<Exchange['surface']['summarize']>): void {
   if (summary.usage !== undefined) exchange.usage = summary.usage;
   if (summary.finish !== undefined) exchange.finish = summary.finish;
   if (summary.model !== undefined) exchange.upstreamModel = summary.model.slice(0, 256);

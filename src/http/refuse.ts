@@ -19,7 +19,7 @@ export interface ErrorAnswer {
 }
 
 /** What every error answer carries beside its body. */
-export function errorHeaders({ error, requestId, allow }: Omit<ErrorAnswer, 'body'>): OutgoingHttpHeaders {
+function errorHeaders({ error, requestId, allow }: Omit<ErrorAnswer, 'body'>): OutgoingHttpHeaders {
   const { retryAfterS } = error.details;
   return {
     'x-request-id': requestId,

@@ -65,7 +65,7 @@ const SYSTEM_FILES: JournalFiles = {
   close: closeSync,
 };
 
-export function segmentName(worker: number, boot: string, segment: number): string {
+function segmentName(worker: number, boot: string, segment: number): string {
   return `w${worker}-${boot}-${String(segment).padStart(6, '0')}.jnl`;
 }
 

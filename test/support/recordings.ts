@@ -32,7 +32,7 @@ export interface RecordedExchange {
 
 export type RecordingFolder = 'exchanges' | 'parity' | 'answers' | 'clients';
 
-export const RECORDINGS_DIR = resolve(
+const RECORDINGS_DIR = resolve(
   process.env.SIGNALBOX_RECORDINGS ?? join(import.meta.dirname, '../../../shared/recordings'),
 );
 

@@ -2,8 +2,8 @@
 import type { ProviderAuth, ProviderRow } from '../../core/provider-row.ts';
 import type { Quirks } from '../../core/quirks.ts';
 
-export const BEARER: ProviderAuth = { header: 'authorization', prefix: 'Bearer ' };
-export const X_API_KEY: ProviderAuth = { header: 'x-api-key', prefix: '' };
+const BEARER: ProviderAuth = { header: 'authorization', prefix: 'Bearer ' };
+const X_API_KEY: ProviderAuth = { header: 'x-api-key', prefix: '' };
 export const API_KEY: ProviderAuth = { header: 'api-key', prefix: '' };
 
 /**
