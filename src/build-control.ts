@@ -36,8 +36,8 @@ const COLLECTOR_TIMEOUT_MS = 10_000;
 /** What `runtime/messages.ts` calls Control, with all its parts. */
 export async function buildControl(context: ControlContext): Promise<Control> {
   const prices = await createPriceBook({ nowMs: Date.now });
-  let logger = createLog({ level: 'info', format: 'auto' }, process.stderr);
-  const log: Log = (level, fields, message) => logger[level](fields, message);
+  let processLog = createLog({ level: 'info', format: 'auto' }, process.stderr);
+  const log: Log = (level, fields, message) => processLog.logger[level](fields, message);
   const loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   loopDelay.enable();
   const metrics = createMetrics({
@@ -54,11 +54,11 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     log,
     load: () => load(context, prices, log),
     swapped({ telemetry, egress }) {
-      logger = createLog({ level: telemetry.logLevel, format: telemetry.logFormat }, process.stderr);
+      processLog = createLog({ level: telemetry.logLevel, format: telemetry.logFormat }, process.stderr);
       traces.use(telemetry.otlp, egress);
     },
     sink(fact, recovered) {
-      logExchange(logger, fact, recovered);
+      logExchange(processLog, fact, recovered);
       // What an earlier run left belongs into its own counters and traces, which are gone.
       if (recovered) return;
       metrics.observe(fact);
@@ -73,7 +73,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     },
     async close() {
       await traces.close();
-      logger.flush();
+      processLog.logger.flush();
     },
   };
 }
