@@ -32,9 +32,7 @@ export interface RecordedExchange {
 
 export type RecordingFolder = 'exchanges' | 'parity' | 'answers' | 'clients';
 
-const RECORDINGS_DIR = resolve(
-  process.env.SIGNALBOX_RECORDINGS ?? join(import.meta.dirname, '../../../shared/recordings'),
-);
+const RECORDINGS_DIR = resolve(process.env.SIGNALBOX_RECORDINGS ?? join(import.meta.dirname, '../../../shared/recordings'));
 
 /** Everything in a folder, parsed, in the order of the file names. Throws where the recordings are missing: call it inside `describeRecorded`. */
 export function readRecordings(folder?: 'exchanges'): RecordedExchange[];
