@@ -4,7 +4,6 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { KeyRecord, Snapshot } from '../config/snapshot.ts';
 import { GatewayError } from '../core/errors.ts';
 import { keyDigest } from '../core/key-digest.ts';
-import { createLru } from '../lib/lru.ts';
 
 /** Where clients put their key, most specific first. The OpenAI, Anthropic, Gemini and Azure SDKs each have their own. */
 const KEY_HEADERS = ['x-signalbox-key', 'x-api-key', 'x-goog-api-key', 'api-key'] as const;
@@ -23,14 +22,14 @@ const REMEMBERED_KEYS = 4_096;
  */
 export function createAuthenticate(snapshot: Pick<Snapshot, 'keys' | 'pepper' | 'adminKeyDigest'>): Authenticate {
   const byDigest = new Map(snapshot.keys.map((key) => [key.digest, key]));
-  const remembered = createLru<string, KeyRecord>(REMEMBERED_KEYS);
+  const remembered = new Map<string, KeyRecord>();
   const find = (value: string): KeyRecord | 'admin' | undefined => {
     const hashed = hash('sha256', value, 'base64');
     const known = remembered.get(hashed);
     if (known !== undefined) return known;
     const digest = keyDigest(snapshot.pepper, value);
     const key = byDigest.get(digest);
-    if (key !== undefined) remembered.set(hashed, key);
+    if (key !== undefined && remembered.size < REMEMBERED_KEYS) remembered.set(hashed, key);
     return key ?? (digest === snapshot.adminKeyDigest ? 'admin' : undefined);
   };
 

@@ -18,6 +18,12 @@ export function planRoutes<T extends { weight: number; provider: string }>(
   endpointsOf: (target: T) => readonly Endpoint[],
   random: () => number,
 ): { target: T; endpoint: Endpoint }[] {
+  const [only] = targets;
+  // Most models have one target with one endpoint, and need no draw.
+  if (only !== undefined && targets.length === 1) {
+    const endpoints = endpointsOf(only);
+    if (endpoints.length === 1) return [{ target: only, endpoint: endpoints[0]! }];
+  }
   return weightedOrder(targets, random).flatMap((target) =>
     weightedOrder(endpointsOf(target), random).map((endpoint) => ({ target, endpoint })),
   );
