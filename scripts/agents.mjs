@@ -114,7 +114,7 @@ async function runAgent(run, { packages, scratch, work, url, key }) {
   child.stdout.on('data', (chunk) => (out += chunk));
   child.stderr.on('data', (chunk) => (out += chunk));
   const startedAt = performance.now();
-  const timer = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), RUN_MS);
+  const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'), RUN_MS);
   const [code, signal] = await Promise.race([once(child, 'close'), once(child, 'error').then(([error]) => [error.code, null])]);
   clearTimeout(timer);
   return { code: code ?? signal, out, seconds: (performance.now() - startedAt) / 1000 };

@@ -23,7 +23,7 @@ export function sentenceWith(word) {
 /** @returns {Promise<{ url: string, requests: { path: string, tools: string[] }[], close: () => Promise<void> }>} */
 export async function startUpstream(filePath) {
   const requests = [];
-  const server = createServer(async (request, response) => {
+  const answer = async (request, response) => {
     const bytes = await request.toArray();
     const path = new URL(request.url, 'http://upstream').pathname;
     const body = bytes.length === 0 ? {} : JSON.parse(Buffer.concat(bytes).toString('utf8'));
@@ -34,6 +34,9 @@ export async function startUpstream(filePath) {
       return;
     }
     surface(response, body, turnFor(body, filePath));
+  };
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error) => response.destroy(error));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
