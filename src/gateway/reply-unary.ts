@@ -79,11 +79,12 @@ async function translateWhole(exchange: Exchange, served: Served, { bytes, respo
   const { answer, prepared } = served;
   const { dialect } = prepared.translation!;
   const parsed = tryParse(bytes);
-  if (exchange.stream) throw unreadable(exchange, 'it is no stream, and one was asked for');
   if (parsed === undefined) throw unreadable(exchange, 'its body is not a JSON object');
   // First: also what cannot be read has been billed.
   noteSummary(exchange, dialect.usage.summarize(parsed));
   const decoded = decodeWhole(exchange, served, parsed);
+  // Whoever reads events would find none in it, and take it for an empty answer.
+  if (exchange.stream) throw unreadable(exchange, 'it is no stream, and one was asked for');
   await priceAnswer(exchange);
   const context = { requestId: exchange.request.id, nowS: Math.floor(exchange.plane.nowMs() / 1000), includeUsage: true };
   const encoded = exchange.surface.dialect!.response.encode(decoded, context, (warning) => exchange.warnings.push(warning));

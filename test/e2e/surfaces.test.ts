@@ -432,6 +432,15 @@ describe('targets', () => {
     expect(upstream.requests.filter(({ path }) => path === CHAT)).toHaveLength(heavy);
   });
 
+  it('only those that speak a surface without translation serve it', async () => {
+    const replies = await inParallel(Array.from({ length: 30 }), 8, () =>
+      call('/v1/responses', { body: requestOf(FRONTS[4]!, 'weighted') }),
+    );
+    expect(new Set(replies.map(({ headers }) => headers['x-signalbox-provider']))).toEqual(new Set(['chat']));
+    const counted = await call(`${MESSAGES}/count_tokens`, { body: { model: 'weighted', messages: [] } });
+    expect(counted.headers['x-signalbox-provider']).toBe('claude');
+  });
+
   it('use all credentials of a provider', async () => {
     await inParallel(Array.from({ length: 60 }), 16, () => chat('credentials'));
     const used = new Set(upstream.requests.map(({ headers }) => headers['authorization']));
@@ -477,6 +486,25 @@ describe('targets', () => {
     const reply = await chat('both-closed');
     expectRefusal(FRONTS[0]!, reply, { status: 502, code: 'upstream_unreachable', message: 'nowhere', param: null });
     expect(reply.headers['x-signalbox-attempts']).toBe('2');
+  });
+});
+
+describe('large bodies', () => {
+  it('a request of 20 MB goes up to the byte', async () => {
+    const body = `{"model":"chat" , "messages":[{"role":"user","content":"${'€uro '.repeat(3_300_000)}"}]}`;
+    const reply = await call(CHAT, { body });
+    expect(reply.status).toBe(200);
+    expect(sentText() === body.replace('"chat"', '"upstream-model"')).toBe(true);
+  });
+
+  it('embeddings of 3 MB pass, and their usage is found behind them', async () => {
+    const data = [{ object: 'embedding', index: 0, embedding: Array.from({ length: 150_000 }, (_, at) => Math.sin(at)) }];
+    const answer = JSON.stringify({ object: 'list', data, model: 'x', usage: { prompt_tokens: 12_345, total_tokens: 12_345 } });
+    upstream.play(() => [{ send: whole(200, answer) }]);
+    const reply = await call('/v1/embeddings?x=1', { body: { model: 'priced', input: 'x', encoding_format: 'float' } });
+    expect(reply.text === answer).toBe(true);
+    expect(upstream.requests.at(-1)!.path).toBe('/v1/embeddings?x=1');
+    expect(await lineOf(reply)).toMatchObject({ surface: 'embeddings', input_tokens: 12_345, cost_usd: '0.022345' });
   });
 });
 
