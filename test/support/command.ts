@@ -17,7 +17,9 @@ export interface Finished {
 
 export interface Command {
   process: ChildProcess;
+  /** All that was written so far. */
   stdout: () => string;
+  stderr: () => string;
   /** Resolves when the program is gone and its output read. */
   finished: Promise<Finished>;
   /** Resolves with the first match in standard output; rejects with all output where the program ends, or the time passes, before it. */
@@ -33,6 +35,7 @@ export function startCommand(program: string, args: readonly string[], { cwd, en
   return {
     process: child,
     stdout: () => output.stdout,
+    stderr: () => output.stderr,
     finished,
     async until(pattern, withinMs) {
       const signal = AbortSignal.timeout(withinMs);

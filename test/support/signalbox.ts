@@ -1,11 +1,10 @@
 /** A real Signalbox in a process of its own, started from the sources, for tests of the whole product. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const ROOT = new URL('../../', import.meta.url).pathname;
+import { type Command, type Finished, ROOT, startCommand } from './command.ts';
+
 const READY_MS = 30_000;
 
 export interface SignalboxOptions {
@@ -28,7 +27,7 @@ export interface Signalbox {
   adminKey: string;
   dataDir: string;
   configPath: string;
-  process: ChildProcess;
+  process: Command['process'];
   /** All that was written so far. */
   stdout: () => string;
   stderr: () => string;
@@ -44,7 +43,7 @@ export interface Signalbox {
 
 /** Resolves at the ready line; rejects with all that was printed where the process ends or 30 s pass before it. */
 export async function startSignalbox(options: SignalboxOptions = {}): Promise<Signalbox> {
-  const home = mkdtempSync(join(tmpdir(), 'signalbox-'));
+  const home = newHome();
   const dataDir = options.dataDir ?? join(home, 'data');
   const configPath = join(home, 'gateway.yaml');
   if (options.config !== undefined) writeFileSync(configPath, options.config);
@@ -52,8 +51,8 @@ export async function startSignalbox(options: SignalboxOptions = {}): Promise<Si
     cwd: home,
     env: options.env ?? {},
   });
-  const exited = once(child.process, 'exit').then(([code]) => code as number | null);
-  const url = await readyUrl(child, exited);
+  const exited = child.finished.then(({ code }) => code);
+  const [, url = ''] = await child.until(/^signalbox listening on (\S+)$/m, READY_MS);
   const stop = async (): Promise<number | null> => {
     if (child.process.exitCode === null && child.process.signalCode === null) child.process.kill('SIGTERM');
     const code = await exited;
@@ -61,7 +60,9 @@ export async function startSignalbox(options: SignalboxOptions = {}): Promise<Si
     return code;
   };
   return {
-    ...child,
+    process: child.process,
+    stdout: child.stdout,
+    stderr: child.stderr,
     url,
     key: /Bearer (sk-sb-\w+)'/.exec(child.stdout())?.[1] ?? '',
     adminKey: child.stdout().includes('Admin key: written') ? readFileSync(join(dataDir, 'admin-key'), 'utf8').trim() : '',
@@ -82,58 +83,33 @@ export async function startSignalbox(options: SignalboxOptions = {}): Promise<Si
   };
 }
 
-export interface Finished {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
 /** Runs the command line to its end: for starts that must fail, and for other commands. */
-export async function runSignalbox(
-  args: string[],
-  options: { cwd?: string; env?: Record<string, string> } = {},
-): Promise<Finished> {
-  const child = run(args, { cwd: options.cwd ?? mkdtempSync(join(tmpdir(), 'signalbox-')), env: options.env ?? {} });
-  const [code] = (await once(child.process, 'close')) as [number | null];
-  return { code, stdout: child.stdout(), stderr: child.stderr() };
+export function runSignalbox(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Promise<Finished> {
+  return run(args, { cwd: options.cwd ?? newHome(), env: options.env ?? {} }).finished;
 }
 
-interface Child {
-  process: ChildProcess;
-  stdout: () => string;
-  stderr: () => string;
+const homes: string[] = [];
+process.once('exit', () => {
+  for (const home of homes) rmSync(home, { recursive: true, force: true });
+});
+
+/** Gone with the process that runs the tests; a data directory in it may be started on again until then. */
+function newHome(): string {
+  const home = mkdtempSync(join(tmpdir(), 'signalbox-'));
+  homes.push(home);
+  return home;
 }
 
-function run(args: string[], { cwd, env }: { cwd: string; env: Record<string, string> }): Child {
+function run(args: string[], { cwd, env }: { cwd: string; env: Record<string, string> }): Command {
   const bare = { PATH: process.env['PATH'] ?? '', HOME: cwd };
-  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], { cwd, env: { ...bare, ...env } });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  return { process: child, stdout: () => stdout, stderr: () => stderr };
+  return startCommand(process.execPath, [join(ROOT, 'src/main.ts'), ...args], { cwd, env: { ...bare, ...env } });
 }
 
 function configArgs(options: SignalboxOptions, path: string): string[] {
   return options.config === undefined ? [] : ['--config', path];
 }
 
-async function readyUrl(child: Child, exited: Promise<unknown>): Promise<string> {
-  const found = (): string | undefined => /^signalbox listening on (\S+)$/m.exec(child.stdout())?.[1];
-  const deadline = AbortSignal.timeout(READY_MS);
-  const ended = exited.then(() => 'ended');
-  while (found() === undefined) {
-    const waited = child.process.stdout === null ? [] : [once(child.process.stdout, 'data', { signal: deadline })];
-    const why = await Promise.race([...waited, ended]).catch(() => 'was not ready in time');
-    if (typeof why === 'string' && found() === undefined) {
-      child.process.kill('SIGKILL');
-      throw new Error(`Signalbox ${why}:\n${child.stdout()}\n${child.stderr()}`);
-    }
-  }
-  return found() ?? '';
-}
-
-async function lineWith(child: Child, from: number, word: string): Promise<string> {
+async function lineWith(child: Command, from: number, word: string): Promise<string> {
   const deadline = Date.now() + READY_MS;
   while (Date.now() < deadline) {
     const line = child
