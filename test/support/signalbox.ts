@@ -89,11 +89,14 @@ export function runSignalbox(args: string[], options: { cwd?: string; env?: Reco
 }
 
 const homes: string[] = [];
-process.once('exit', () => {
+const removeHomes = (): void => {
   for (const home of homes) rmSync(home, { recursive: true, force: true });
-});
+};
+// The test runner ends its processes without an `exit` event.
+if (process.env['VITEST'] === undefined) process.once('exit', removeHomes);
+else (await import('vitest')).afterAll(removeHomes);
 
-/** Gone with the process that runs the tests; a data directory in it may be started on again until then. */
+/** Gone when the tests of a file, or the program, are over; a data directory in it may be started on again until then. */
 function newHome(): string {
   const home = mkdtempSync(join(tmpdir(), 'signalbox-'));
   homes.push(home);
