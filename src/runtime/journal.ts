@@ -16,7 +16,7 @@ const KEPT_BUFFER_BYTES = 1024 * 1024;
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 const RETRY_MS = 500;
 /** Main learns of new facts at most this often per worker. */
-const ANNOUNCE_MS = 20;
+const ANNOUNCE_MS = 100;
 
 /** Up to where a segment is written, and whether the worker has left it for the next one. */
 export interface JournalPosition {
