@@ -9,6 +9,11 @@ import type { Usage } from './usage.ts';
  */
 export interface StreamTap {
   see(event: Buffer): boolean | Buffer;
+  /**
+   * True: whole events, these bytes would tell `see` nothing and pass it unchanged, so that they need not be taken apart. A fast model's read holds
+   * ten events; one look at all of them costs what one event does. False is always right.
+   */
+  isDull(events: Buffer): boolean;
   readonly usage: Usage | undefined;
   /** The provider's own word for why it ended, as it sent it. */
   readonly finish: string | undefined;

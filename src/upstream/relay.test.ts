@@ -24,6 +24,7 @@ function tapOf(): StreamTap & { seen: string[] } {
       if (text.includes('drop')) return false;
       return text.includes('old') ? Buffer.from(text.replace('old', 'newer')) : true;
     },
+    isDull: (events: Buffer) => events.includes('dull') && !/old|drop|DONE|error/.test(events.toString()),
   };
   return tap;
 }
@@ -113,4 +114,23 @@ describe('the relay stage', () => {
     expect(stage.push(Buffer.from(`data: ${'x'.repeat(90)}`))).toBeUndefined();
     expect(() => stage.push(Buffer.from('y'.repeat(90)))).toThrow(GatewayError);
   });
+});
+
+test('passes dull chunks whole, without showing their events to the tap, wherever it stands at a boundary', () => {
+  const { stage, tap } = stageOf(true);
+  const chunks = [
+    'data: dull 1\n\ndata: dull 2\n\n',
+    'data: dull 3\n\ndata: du',
+    'll 4\n\n',
+    'data: dull 5\n\n',
+    'data: old dull\n\n',
+    'data: [DONE]\n\n',
+  ];
+  expect(
+    run(
+      stage,
+      chunks.map((chunk) => Buffer.from(chunk)),
+    ).out,
+  ).toBe(chunks.join('').replace('old', 'newer'));
+  expect(tap.seen).toEqual(['data: dull 3\n\n', 'data: dull 4\n\n', 'data: old dull\n\n', 'data: [DONE]\n\n']);
 });

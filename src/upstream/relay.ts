@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 
 import { GatewayError } from '../core/errors.ts';
 import type { StreamTap } from '../core/tap.ts';
+import { CR, LF } from '../lib/ascii.ts';
 import { createSseSplitter, type SseSplitter } from '../lib/sse-split.ts';
 import { type PumpOptions, pumpStream } from './stream.ts';
 import type { StreamRelay, StreamResult, StreamStage } from './types.ts';
@@ -29,6 +30,7 @@ export function createRelayStage(relay: Omit<StreamRelay, 'body'>, maxEventBytes
   const splitter = createSseSplitter({ maxEventBytes });
 
   const push = (chunk: Buffer): Buffer | undefined => {
+    if (splitter.atBoundary && endsPlainly(chunk) && tap.isDull(chunk)) return chunk;
     const held = splitter.pending;
     const events = splitter.push(chunk);
     if (splitter.overflowed) throw tooLarge(maxEventBytes);
@@ -49,6 +51,11 @@ export function createRelayStage(relay: Omit<StreamRelay, 'body'>, maxEventBytes
     // Held bytes are ours: the client always stands at a boundary.
     atBoundary: true,
   };
+}
+
+/** Ends with a blank line of the common kind, and so at a boundary wherever the chunk began at one. */
+function endsPlainly(chunk: Buffer): boolean {
+  return chunk.length > 1 && chunk[chunk.length - 1] === LF && chunk[chunk.length - 2] === LF && !chunk.includes(CR);
 }
 
 /** What of the events goes on; the same array where nothing is changed. */

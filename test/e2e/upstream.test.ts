@@ -495,6 +495,7 @@ function chatTap(): StreamTap {
       if (event.includes('"error"')) state = 'error';
       return !event.includes('drop');
     },
+    isDull: () => false,
     get state() {
       return state;
     },

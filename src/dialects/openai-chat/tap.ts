@@ -23,6 +23,7 @@ import { readAnnotations } from './wire.ts';
 const USAGE = Buffer.from('usage"');
 const REASON = Buffer.from('_reason"');
 const ERROR = Buffer.from('rror"');
+const DONE = Buffer.from('[DONE]');
 
 const LETTER_D = 0x64;
 const LETTER_N = 0x6e;
@@ -57,6 +58,7 @@ export function openaiChatTap({ stripUsage }: TapOptions): StreamTap {
       }
       return stripUsage && usageAt !== -1 ? withoutNullUsage(event, usageAt) : true;
     },
+    isDull: (events: Buffer) => isSettled(seen) && seen.state === 'open' && !tellsSomething(events),
   });
 }
 
@@ -75,13 +77,25 @@ function valueOf(event: Buffer, keyAt: number, ending: Buffer): number | undefin
 
 /** An error comes without a finish_reason, or with one that is no null (OpenRouter). */
 function isDull(seen: Seen, event: Buffer, usageAt: number): boolean {
-  const settled = seen.sawContent && seen.model !== undefined && seen.finish === undefined;
-  if (!settled || event[0] !== LETTER_D) return false;
+  if (!isSettled(seen) || event[0] !== LETTER_D) return false;
   if (usageAt !== -1 && valueOf(event, usageAt, USAGE) !== LETTER_N) return false;
   const reasonAt = keyIn(event, REASON);
   if (reasonAt !== -1) return valueOf(event, reasonAt, REASON) === LETTER_N;
   // `data: [DONE]` and all that is too short to be a chunk.
   return event.length > 64 && event.indexOf(ERROR) === -1;
+}
+
+function isSettled(seen: Seen): boolean {
+  return seen.sawContent && seen.model !== undefined && seen.finish === undefined;
+}
+
+/** Whether one of several chunks may hold usage, an error, the end or a finish_reason that is not null. */
+function tellsSomething(events: Buffer): boolean {
+  if (events.includes(USAGE) || events.includes(ERROR) || events.includes(DONE)) return true;
+  for (let at = events.indexOf(REASON); at !== -1; at = events.indexOf(REASON, at + REASON.length)) {
+    if (valueOf(events, at, REASON) !== LETTER_N) return true;
+  }
+  return false;
 }
 
 /** The event's JSON; undefined for comments, for the end marker, and for what is no JSON, which is the client's to judge. */

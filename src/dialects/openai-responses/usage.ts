@@ -42,6 +42,10 @@ function isWebSearch(item: Json): boolean {
   return item.type === 'web_search_call' && (!isObject(item.action) || item.action.type === 'search');
 }
 
+/** Every lifecycle event holds the response; every error names itself. */
+const RESPONSE = Buffer.from('"response"');
+const ERROR = Buffer.from('error');
+
 interface Seen {
   usage: Usage | undefined;
   finish: string | undefined;
@@ -73,6 +77,7 @@ export function responsesTap(): StreamTap {
       } else seen.sawContent ||= name.endsWith('.delta');
       return true;
     },
+    isDull: (events: Buffer) => seen.sawContent && seen.state === 'open' && !events.includes(RESPONSE) && !events.includes(ERROR),
   });
 }
 
