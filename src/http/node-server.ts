@@ -9,6 +9,7 @@ import { MAX_HEADERS } from './inbound.ts';
 /** Finds clients that vanished without a word (cable, NAT) while a stream is silent. */
 const TCP_KEEP_ALIVE_MS = 30_000;
 
+const BACKSTOP_SLACK_MS = 2_000;
 const MIN_TLS = 'TLSv1.2';
 
 /** Throws where the certificate or its key cannot be read. */
@@ -44,8 +45,8 @@ export function applySettings(server: Server, settings: EdgeSettings, before: Ed
 function timesOf(settings: EdgeSettings) {
   return {
     headersTimeout: settings.headersTimeoutMs,
-    // The backstop behind the body reader's own clock, for bodies that nobody reads.
-    requestTimeout: settings.headersTimeoutMs + settings.bodyTimeoutMs,
+    // For bodies that nobody reads. Well behind the body reader, which looks once a second and knows the words of the route.
+    requestTimeout: settings.headersTimeoutMs + settings.bodyTimeoutMs + BACKSTOP_SLACK_MS,
     keepAliveTimeout: settings.keepAliveTimeoutMs,
   };
 }

@@ -433,7 +433,7 @@ describe('time', () => {
     const client = await openRaw(port);
     client.send(`GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{`);
     await client.until(/data: 1/);
-    await client.closed(4_000);
+    await client.closed(10_000);
   });
 
   it('keep-alive sockets idle for the configured time', async () => {
