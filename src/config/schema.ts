@@ -71,7 +71,9 @@ const server = z
       .describe('Largest request head, in bytes; a larger one is answered 431.'),
     max_inflight_bytes: int(1_048_576, MAX_BYTES)
       .default(268_435_456)
-      .describe('Bytes of bodies and held answers over all workers; past it new work is answered 503.'),
+      .describe(
+        'Bytes of bodies and held answers, and 16 KiB for each exchange, over all workers; past it new work is answered 503.',
+      ),
     headers_timeout_ms: int(1, MAX_MS)
       .default(15_000)
       .describe('Time, in milliseconds, in which the head of a request must arrive.'),

@@ -62,7 +62,11 @@ function notSpoken(surface: Surface, model: string): GatewayError {
   return new GatewayError('not_supported_here', { details: { message, param: 'model' } });
 }
 
+/** What an exchange holds beside its body (12 KB measured, 20,000 of them pipelined on one connection): without it, small bodies would count as nothing. */
+const EXCHANGE_BYTES = 16 * 1024;
+
 async function readBytes(exchange: Exchange, request: EdgeRequest): Promise<Buffer> {
+  if (!request.reserve(EXCHANGE_BYTES)) throw new GatewayError('overloaded', { details: { retryAfterS: 1 } });
   const from = performance.now();
   const bytes = await request.body();
   exchange.waitedMs += performance.now() - from;
@@ -79,5 +83,5 @@ function watchClient(exchange: Exchange): void {
 
 /** A refusal is none, whatever it calls itself: it is read whole, so that it can be told apart and cleaned. */
 function isEventStream({ status, headers }: UpstreamAnswer): boolean {
-  return status < 400 && headers['content-type']?.startsWith('text/event-stream') === true;
+  return status < 400 && /^text\/event-stream/i.test(headers['content-type'] ?? '');
 }

@@ -285,3 +285,38 @@ describe('answers that nobody takes', () => {
     await expect.poll(() => metric(/^signalbox_inflight_bytes /), { timeout: 5_000 }).toBe(0);
   });
 });
+
+describe('one connection', () => {
+  test('with thousands of pipelined exchanges is stopped by the budget, and leaves nothing behind', async () => {
+    upstream.play(() => ['hang']);
+    const client = await openRaw(port());
+    const body = JSON.stringify({ model: 'm', messages: [] });
+    client.send(`${postHead('/v1/chat/completions', { ...AUTH, 'content-length': body.length })}${body}`.repeat(4_000));
+    await expect.poll(() => metric(/^signalbox_inflight_bytes /), { timeout: 10_000 }).toBeGreaterThan(31 * MIB);
+    expect(await metric(/^signalbox_inflight_exchanges/)).toBeLessThanOrEqual(2_048);
+    client.socket.destroy();
+    await expect.poll(() => metric(/^signalbox_inflight_exchanges/), { timeout: 10_000 }).toBe(0);
+    expect(await metric(/^signalbox_inflight_bytes /)).toBe(0);
+  });
+});
+
+describe("an upstream's own way of writing", () => {
+  test.each(['c', 'm'])('Retry-After as a date, model %s: the client learns of it', async (model) => {
+    const date = new Date(Date.now() + 30_500).toUTCString();
+    upstream.play(() => [{ send: whole(503, '{}', { 'retry-after': date }) }]);
+    const reply = await chat({ model, max_tokens: 5 });
+    expect(reply.status).toBe(503);
+    expect(Number(reply.headers['retry-after'])).toBeGreaterThan(25);
+  });
+
+  test('an event stream by a name in capitals is one', async () => {
+    upstream.play(() => [
+      { send: head(200, { 'content-type': 'Text/Event-Stream', 'transfer-encoding': 'chunked' }) },
+      { send: chunk('data: {"choices":[]}\n\n') },
+      { waitMs: 300 },
+      { send: Buffer.concat([chunk('data: [DONE]\n\n'), Buffer.from(LAST_CHUNK)]) },
+    ]);
+    const reply = await chat({ stream: true });
+    expect(reply.arrivedAt.at(-1)! - reply.arrivedAt[0]!).toBeGreaterThan(200);
+  });
+});
