@@ -29,7 +29,7 @@ export function refusalOf(exchange: Exchange, answer: UpstreamAnswer, failure: U
   const said = exchange.line.redact(failure.message).slice(0, 1000);
   const callers = isCallersOwn(exchange, status);
   const message = callers ? said : `${OUR_WORDS[code] ?? 'The upstream failed'} (provider \`${provider}\`, status ${status})`;
-  const retryAfterS = retryAfter(answer);
+  const retryAfterS = retryAfter(answer, exchange.plane.nowMs());
   return new GatewayError(code, {
     cause: callers ? undefined : said,
     details: {
@@ -57,8 +57,9 @@ function codeOf(exchange: Exchange, status: number): ErrorCode {
   return CODE_BY_STATUS[status] ?? (status >= 500 ? 'upstream_error' : 'invalid_request');
 }
 
-/** Seconds, rounded up; a date form is left to the client of the relay. */
-function retryAfter(answer: UpstreamAnswer): number | undefined {
-  const seconds = Number(answer.headers['retry-after']);
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.ceil(seconds) : undefined;
+/** In seconds, rounded up, from either form of the header (RFC 9110 §10.2.3). */
+function retryAfter({ headers }: UpstreamAnswer, nowMs: number): number | undefined {
+  const value = headers['retry-after'] ?? '';
+  const seconds = /^\d+$/.test(value) ? Number(value) : Math.max(0, (Date.parse(value) - nowMs) / 1000);
+  return Number.isFinite(seconds) ? Math.ceil(seconds) : undefined;
 }
