@@ -171,7 +171,8 @@ async function measure(proxy: Proxy, client: Client, load: Load): Promise<Measur
   const url = mode === '' ? proxy.url : `${proxy.url}?bench=${mode}`;
   const headers = mode === '' ? proxy.headers : { ...proxy.headers, 'x-bench': mode, 'x-portkey-forward-headers': 'x-bench' };
   const job: Job = { ...rest, url, headers, model: proxy.model };
-  await client({ ...job, requests: Math.ceil(job.requests / 10) });
+  // Long enough that what is measured is the compiled program, not its compiling.
+  await client({ ...job, requests: Math.ceil(job.requests / 4) });
   const before = cpuUs(proxy.pid);
   const result = await client(job);
   await delay(300);
