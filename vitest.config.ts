@@ -7,7 +7,13 @@ export default defineConfig({
     projects: [
       {
         // Not isolated: a third of the time goes into loading the same modules anew, and modules keep no state here.
-        test: { name: 'unit', include: ['src/**/*.test.ts', 'test/architecture.test.ts'], testTimeout: 20_000, isolate: false },
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/architecture.test.ts'],
+          testTimeout: 20_000,
+          isolate: false,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         test: {
@@ -17,6 +23,7 @@ export default defineConfig({
           hookTimeout: 60_000,
           fileParallelism: true,
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -32,3 +32,10 @@ export interface AnswerSummary {
   finish: string | undefined;
   model: string | undefined;
 }
+
+/** What a tap has learnt so far: the readable half of a `StreamTap`, as its maker writes it. */
+export type Findings = { -readonly [Member in Exclude<keyof StreamTap, 'see' | 'isDull'>]: StreamTap[Member] };
+
+export function noFindings(): Findings {
+  return { usage: undefined, finish: undefined, model: undefined, state: 'open', failure: undefined, sawContent: false };
+}

@@ -2,23 +2,16 @@
  * Watches a relayed stream. Only `message_start`, `message_delta` and `error` are parsed; the event's name is compared as bytes, because
  * nine events in ten are deltas that tell us nothing.
  */
-import type { UpstreamFailure } from '../../core/parts.ts';
-import type { StreamTap } from '../../core/tap.ts';
-import type { Usage } from '../../core/usage.ts';
+import { type Findings, type StreamTap, noFindings } from '../../core/tap.ts';
 import { isObject, objectOf } from '../../core/read.ts';
 import { parseSseEvent } from '../../lib/sse-parser.ts';
 import type { JsonObject } from '../dialect.ts';
 import { decodeFailure } from './error.ts';
 import { decodeUsage, mergeUsage } from './usage.ts';
 
-interface TapState {
+interface TapState extends Findings {
+  /** Usage as Anthropic wrote it, merged over the events that carry some. */
   raw: JsonObject | undefined;
-  usage: Usage | undefined;
-  finish: string | undefined;
-  model: string | undefined;
-  state: StreamTap['state'];
-  failure: UpstreamFailure | undefined;
-  sawContent: boolean;
 }
 
 type See = (tap: TapState, event: Buffer) => void;
@@ -63,15 +56,7 @@ const LF = 0x0a;
 
 /** A tap for one stream. The bytes always go on as they came: usage is part of every Anthropic stream, so nothing is ever taken out. */
 export function messagesTap(): StreamTap {
-  const tap: TapState = {
-    raw: undefined,
-    usage: undefined,
-    finish: undefined,
-    model: undefined,
-    state: 'open',
-    failure: undefined,
-    sawContent: false,
-  };
+  const tap: TapState = { ...noFindings(), raw: undefined };
   return Object.assign(tap, {
     see(event: Buffer): boolean {
       if (tap.state === 'open') SEE[nameOf(event)]?.(tap, event);

@@ -8,10 +8,8 @@
  * Why bytes can be trusted: inside JSON text a quote is escaped, so `usage"` followed by a colon is the end of a key, whatever the content says;
  * and a quote that opens a key never follows a backslash.
  */
-import type { UpstreamFailure } from '../../core/parts.ts';
 import { type Json, isObject, listOf, objectOf } from '../../core/read.ts';
-import type { StreamTap } from '../../core/tap.ts';
-import type { Usage } from '../../core/usage.ts';
+import { type Findings, type StreamTap, noFindings } from '../../core/tap.ts';
 import { parseSseEvent } from '../../lib/sse-parser.ts';
 import type { TapOptions } from '../dialect.ts';
 import { skipBlank, withoutNullUsage } from './cut.ts';
@@ -29,24 +27,8 @@ const LETTER_D = 0x64;
 const LETTER_N = 0x6e;
 const COLON = 0x3a;
 
-interface Seen {
-  usage: Usage | undefined;
-  finish: string | undefined;
-  model: string | undefined;
-  state: StreamTap['state'];
-  failure: UpstreamFailure | undefined;
-  sawContent: boolean;
-}
-
 export function openaiChatTap({ stripUsage }: TapOptions): StreamTap {
-  const seen: Seen = {
-    usage: undefined,
-    finish: undefined,
-    model: undefined,
-    state: 'open',
-    failure: undefined,
-    sawContent: false,
-  };
+  const seen = noFindings();
   return Object.assign(seen, {
     see(event: Buffer): boolean | Buffer {
       if (seen.state !== 'open') return true;
@@ -76,7 +58,7 @@ function valueOf(event: Buffer, keyAt: number, ending: Buffer): number | undefin
 }
 
 /** An error comes without a finish_reason, or with one that is no null (OpenRouter). */
-function isDull(seen: Seen, event: Buffer, usageAt: number): boolean {
+function isDull(seen: Findings, event: Buffer, usageAt: number): boolean {
   if (!isSettled(seen) || event[0] !== LETTER_D) return false;
   if (usageAt !== -1 && valueOf(event, usageAt, USAGE) !== LETTER_N) return false;
   const reasonAt = keyIn(event, REASON);
@@ -85,7 +67,7 @@ function isDull(seen: Seen, event: Buffer, usageAt: number): boolean {
   return event.length > 64 && event.indexOf(ERROR) === -1;
 }
 
-function isSettled(seen: Seen): boolean {
+function isSettled(seen: Findings): boolean {
   return seen.sawContent && seen.model !== undefined && seen.finish === undefined;
 }
 
@@ -99,7 +81,7 @@ function tellsSomething(events: Buffer): boolean {
 }
 
 /** The event's JSON; undefined for comments, for the end marker, and for what is no JSON, which is the client's to judge. */
-function readChunk(seen: Seen, bytes: Buffer): Json | undefined {
+function readChunk(seen: Findings, bytes: Buffer): Json | undefined {
   const { event: name, data } = parseSseEvent(bytes) ?? { event: '', data: '' };
   if (data.startsWith('[DONE]')) {
     seen.state = 'done';
@@ -124,7 +106,7 @@ function parsed(data: string): Json | undefined {
   }
 }
 
-function learn(seen: Seen, chunk: Json): void {
+function learn(seen: Findings, chunk: Json): void {
   seen.usage = usageOf(chunk) ?? seen.usage;
   seen.finish ??= finishIn(chunk);
   seen.model ??= wordOf(chunk.model);

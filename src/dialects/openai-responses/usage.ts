@@ -1,7 +1,7 @@
 /** Usage and end of a response, from its whole body or from a relayed stream. */
 import type { UpstreamFailure } from '../../core/parts.ts';
 import { type Json, isObject, listOf, objectOf, textOf } from '../../core/read.ts';
-import type { AnswerSummary, StreamTap } from '../../core/tap.ts';
+import { type AnswerSummary, type Findings, type StreamTap, noFindings } from '../../core/tap.ts';
 import { type Usage, count } from '../../core/usage.ts';
 import { failureOfEvent, failureOfResponse } from './error.ts';
 import { dataOf, ERROR_EVENT, LIFECYCLE, namedType } from './wire.ts';
@@ -46,28 +46,12 @@ function isWebSearch(item: Json): boolean {
 const RESPONSE = Buffer.from('"response"');
 const ERROR = Buffer.from('error');
 
-interface Seen {
-  usage: Usage | undefined;
-  finish: string | undefined;
-  model: string | undefined;
-  state: StreamTap['state'];
-  failure: UpstreamFailure | undefined;
-  sawContent: boolean;
-}
-
 /**
  * Watches a relayed stream. Events are named, so of all but the lifecycle ones only the first line is read (0.4 µs);
  * usage comes unasked and nothing is ever taken out.
  */
 export function responsesTap(): StreamTap {
-  const seen: Seen = {
-    usage: undefined,
-    finish: undefined,
-    model: undefined,
-    state: 'open',
-    failure: undefined,
-    sawContent: false,
-  };
+  const seen = noFindings();
   return Object.assign(seen, {
     see(event: Buffer): true {
       const name = namedType(event);
@@ -81,7 +65,7 @@ export function responsesTap(): StreamTap {
   });
 }
 
-function learn(seen: Seen, name: string | undefined, data: Json): void {
+function learn(seen: Findings, name: string | undefined, data: Json): void {
   const type = textOf(data.type) || (name ?? '');
   const lifecycle = LIFECYCLE.get(type);
   if (lifecycle !== undefined && isObject(data.response)) follow(seen, lifecycle, data.response);
@@ -90,7 +74,7 @@ function learn(seen: Seen, name: string | undefined, data: Json): void {
 }
 
 /** Later response objects know more than earlier ones. */
-function follow(seen: Seen, state: StreamTap['state'], response: Json): void {
+function follow(seen: Findings, state: StreamTap['state'], response: Json): void {
   const { usage, finish, model } = summarizeResponse(response);
   seen.usage = usage ?? seen.usage;
   seen.model = model ?? seen.model;
@@ -101,7 +85,7 @@ function follow(seen: Seen, state: StreamTap['state'], response: Json): void {
 }
 
 /** OpenAI sends `error` and then `response.failed` with fewer words: the first one tells more. */
-function fail(seen: Seen, failure: UpstreamFailure): void {
+function fail(seen: Findings, failure: UpstreamFailure): void {
   seen.state = 'error';
   seen.failure ??= failure;
 }
