@@ -99,7 +99,12 @@ const quirks = z
       .exactOptional()
       .describe('`false`: the provider refuses `stream_options` and sends usage in streams unasked.'),
     rename: z.record(text(), text()).exactOptional().describe('Parameters that have another name there: ours to theirs.'),
-    unsupported: z.array(text()).exactOptional().describe('Parameters that the provider refuses; left out with a warning.'),
+    unsupported: z
+      .array(text())
+      .exactOptional()
+      .describe(
+        'Parameters that the provider refuses; left out of translations, with a warning. A relay passes on what the caller sent.',
+      ),
     reasoning_field: z
       .enum(['reasoning_content', 'reasoning'])
       .exactOptional()

@@ -8,7 +8,7 @@
 export interface Quirks {
   /** Parameter renames, ours → theirs (`max_completion_tokens` → `max_tokens`, `seed` → `random_seed`). */
   rename?: Readonly<Record<string, string>>;
-  /** Parameters the provider refuses: left out with a warning. */
+  /** Parameters the provider refuses: left out of translations, with a warning. */
   unsupported?: readonly string[];
   /** False: the provider sends usage in streams unasked and refuses `stream_options`. */
   includeUsage?: boolean;
