@@ -44,6 +44,8 @@ export interface ExchangeFact {
   worker: number;
   atMs: number;
   surface: string;
+  /** The client's address, seen through trusted proxies; for the log, never for labels. */
+  clientIp?: string;
   stream: boolean;
   key?: string;
   /** The model as asked, only if it is configured (exact or wildcard): facts feed labels. */

@@ -152,6 +152,7 @@ function factOf(exchange: Exchange): ExchangeFact {
     worker: exchange.plane.worker,
     atMs: exchange.atMs,
     surface: exchange.surface.name,
+    clientIp: request.clientIp,
     stream: exchange.stream,
     status: exchange.status,
     outcome: exchange.outcome,

@@ -71,6 +71,7 @@ export function logExchange(log: Log, fact: ExchangeFact, recovered: boolean): v
     time: new Date().toISOString(),
     request_id: fact.id,
     surface: fact.surface,
+    client_ip: fact.clientIp,
     key: fact.key,
     model: fact.askedModel ?? fact.model,
     target: fact.target,
