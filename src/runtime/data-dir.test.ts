@@ -37,7 +37,7 @@ test('another process cannot have it; after kill -9 the next one can, at once', 
   const path = newDir();
   const script = `
     import { openDataDir } from ${JSON.stringify(new URL('./data-dir.ts', import.meta.url).href)};
-    try { openDataDir(${JSON.stringify(path)}); console.log('taken'); setInterval(() => {}, 1000); }
+    try { globalThis.held = openDataDir(${JSON.stringify(path)}); console.log('taken'); setInterval(() => {}, 1000); }
     catch (error) { console.log(error.message); }`;
   const holder = spawn(process.execPath, ['--input-type=module', '-e', script]);
   expect(String((await once(holder.stdout, 'data'))[0]).trim()).toBe('taken');

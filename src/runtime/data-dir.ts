@@ -38,7 +38,7 @@ export interface DataDir {
   release(): void;
 }
 
-/** Creates what is missing, all of it for the owner only. Throws StartError: in use, not writable, damaged. */
+/** Creates what is missing, all of it for the owner only. Hold on to the answer: once it is collected as garbage, the lock is gone. Throws StartError: in use, not writable, damaged. */
 export function openDataDir(directory: string): DataDir {
   const path = resolve(directory);
   const journalDir = join(path, 'journal');
