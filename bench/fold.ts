@@ -7,7 +7,8 @@ import { createMetrics } from '../src/telemetry/metrics.ts';
 
 const fact: ExchangeFact = {
   kind: 'exchange',
-  id: 'req_0123456789abcdefghjkmnpq',
+  id: 'ex_01jdq5z8k0123456789abcde',
+  requestId: 'req_0123456789abcdefghjkmnpq',
   worker: 0,
   atMs: 1_795_374_194_123.456,
   surface: 'chat',

@@ -58,6 +58,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
       traces.use(telemetry.otlp, egress);
     },
     sink(fact, recovered) {
+      if (fact.kind !== 'exchange') return;
       logExchange(processLog, fact, recovered);
       // What an earlier run left belongs into its own counters and traces, which are gone.
       if (recovered) return;

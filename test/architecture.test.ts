@@ -24,8 +24,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   dialects: ['core', 'lib', 'dialects/dialect'],
   providers: ['providers', 'core', 'lib', 'dialects/dialect'],
   upstream: ['upstream', 'core', 'lib', 'providers'],
-  ledger: ['ledger', 'core', 'lib', 'config/snapshot', 'providers/models'],
-  policy: ['policy', 'core', 'lib', 'config/snapshot', 'providers/models', 'ledger'],
+  ledger: ['ledger', 'core', 'lib', 'config/snapshot', 'providers/models', 'store/store', 'store/ports'],
+  policy: ['policy', 'core', 'lib', 'config/snapshot', 'providers/models', 'ledger', 'store/store', 'store/ports'],
   routing: ['routing', 'core', 'lib', 'config/snapshot', 'providers/models', 'upstream'],
   gateway: [
     'gateway',
@@ -42,7 +42,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'telemetry',
   ],
   telemetry: ['telemetry', 'core', 'lib'],
-  control: ['control', 'core', 'lib', 'config', 'ledger'],
+  store: ['store', 'core', 'lib'],
+  control: ['control', 'core', 'lib', 'config', 'ledger', 'store/store', 'store/ports'],
 };
 
 interface Import {

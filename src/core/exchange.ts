@@ -1,8 +1,11 @@
 /**
- * What the data plane records. A fact is one journal record: plain JSON, written once, imported idempotently by its `id`.
+ * What the data plane records of an exchange: plain JSON, written once, imported idempotently by its `id`. It settles or releases what its attempts
+ * had reserved.
  * No field ever holds a body, a prompt, a credential or a header the client chose freely.
  */
 import type { ErrorCode } from './errors.ts';
+import type { NanoUsd } from './money.ts';
+import type { Scope } from './rules.ts';
 import type { Usage } from './usage.ts';
 import type { Warning } from './chat.ts';
 
@@ -35,19 +38,41 @@ export interface AttemptFact {
   totalMs: number;
   /** Span id sent upstream in `traceparent`. */
   spanId: string;
+  /** Absent: it was never dispatched. */
+  spend?: AttemptSpend;
+}
+
+/** What an attempt moved in the ledger. The window that pays is the one of `startedAtMs`. */
+export interface AttemptSpend {
+  reservedNanoUsd: NanoUsd;
+  /** What it is charged; 0 where the upstream refused it or nothing was delivered. */
+  nanoUsd: NanoUsd;
+  /** Charged without the provider's own count. */
+  estimated?: true;
+  /** Its usage, where it is not the exchange's. */
+  inputTokens?: number;
+  outputTokens?: number;
 }
 
 /** `cost` is absent where no usage is known; `unpriced` says that usage is known and no price is. */
 export interface ExchangeFact {
   kind: 'exchange';
+  /** Ours: unique, ordered by time. */
   id: string;
+  /** The one that the client sees and may have chosen. */
+  requestId: string;
   worker: number;
   atMs: number;
   surface: string;
   /** The client's address, seen through trusted proxies; for the log, never for labels. */
   clientIp?: string;
   stream: boolean;
+  /** The key's id. */
   key?: string;
+  /** All that its money belongs to: key, principal, team, org, tags, model, provider, end user. */
+  scopes?: readonly Scope[];
+  /** As the client names its own user; cut to 128 characters. */
+  endUser?: string;
   /** The model as asked, only if it is configured (exact or wildcard): facts feed labels. */
   model?: string;
   /** The model as the client wrote it, cut to 128 characters; for the log, never for labels. */
@@ -79,6 +104,3 @@ export interface ExchangeFact {
   /** W3C trace: ours is `spanId` under `parentSpanId` where the client sent one. `sampled` follows the client's flag or the ratio. */
   trace?: { traceId: string; spanId: string; parentSpanId?: string; sampled: boolean };
 }
-
-/** Later issues add kinds (agent calls, movements of money). */
-export type Fact = ExchangeFact;

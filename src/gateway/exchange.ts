@@ -14,6 +14,8 @@ import type { Surface } from './surface.ts';
 
 /** One call on its way through: what is known of it so far. It ends as one fact. */
 export interface Exchange {
+  /** Ours, ordered by time; the request's own id is the client's to choose. */
+  readonly id: string;
   readonly plane: Plane;
   readonly line: Line;
   readonly surface: Surface;
@@ -54,12 +56,14 @@ export interface Exchange {
 export type Cost = { nanoUsd: number } | { unpriced: true };
 
 export function beginExchange(plane: Plane, surface: Surface, request: EdgeRequest): Exchange {
+  const atMs = plane.nowMs() - (performance.now() - request.startedAt);
   const exchange: Exchange = {
+    id: plane.exchangeId(atMs),
     plane,
     line: plane.line(),
     surface,
     request,
-    atMs: plane.nowMs() - (performance.now() - request.startedAt),
+    atMs,
     trace: traceOf(plane, request),
     attempts: [],
     warnings: [],
@@ -148,7 +152,8 @@ function factOf(exchange: Exchange): ExchangeFact {
   const totalMs = performance.now() - request.startedAt;
   return {
     kind: 'exchange',
-    id: request.id,
+    id: exchange.id,
+    requestId: request.id,
     worker: exchange.plane.worker,
     atMs: exchange.atMs,
     surface: exchange.surface.name,

@@ -1,5 +1,5 @@
 import type { PricedTarget } from '../config/snapshot.ts';
-import type { Fact } from '../core/exchange.ts';
+import type { Fact } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
@@ -24,6 +24,7 @@ export interface Plane {
   /** Upstreams get `traceparent` where the client sent one, or where this process exports traces. */
   tracing: () => boolean;
   nowMs: () => number;
+  exchangeId: (nowMs: number) => string;
   /** [0, 1) */
   random: () => number;
   traceId: () => string;

@@ -7,11 +7,13 @@ const EDGE = 'edge';
 
 /** The fact of a request that the edge turned away before any route saw it: malformed, too large, wrong path. */
 export function refusedFact(plane: Plane, { requestId, error }: Refusal): ExchangeFact {
+  const atMs = plane.nowMs();
   return {
     kind: 'exchange',
-    id: requestId,
+    id: plane.exchangeId(atMs),
+    requestId,
     worker: plane.worker,
-    atMs: plane.nowMs(),
+    atMs,
     surface: EDGE,
     stream: false,
     status: error.status,

@@ -8,7 +8,7 @@ import { type FileHandle, open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import type { Fact } from '../core/exchange.ts';
+import type { Fact } from '../core/fact.ts';
 import type { JournalPosition } from './journal.ts';
 import { FRAME_HEADER_BYTES, type Frames, MAX_PAYLOAD_BYTES, readFrames } from './journal-frame.ts';
 import type { Log } from './messages.ts';

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
 
-import type { Fact } from '../core/exchange.ts';
+import type { Fact } from '../core/fact.ts';
 import { FRAME_HEADER_BYTES, readFrames, writeFrame } from './journal-frame.ts';
 import { type JournalReader, createJournalReader } from './journal-reader.ts';
 import { type JournalFiles, type JournalOptions, type JournalPosition, createJournal } from './journal.ts';

@@ -7,7 +7,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { Fact } from '../core/exchange.ts';
+import type { Fact } from '../core/fact.ts';
 import { FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, writeFrame } from './journal-frame.ts';
 
 const SEGMENT_BYTES = 16 * 1024 * 1024;

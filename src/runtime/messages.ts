@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Candidate } from '../config/live.ts';
 import type { KeyRecord, Snapshot } from '../config/snapshot.ts';
-import type { Fact } from '../core/exchange.ts';
+import type { Fact } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Journal, JournalPosition } from './journal.ts';
 import type { SharedMemory, SharedState } from './shared-state.ts';

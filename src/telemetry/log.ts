@@ -69,7 +69,7 @@ export function logExchange(log: Log, fact: ExchangeFact, recovered: boolean): v
   const line = JSON.stringify({
     level,
     time: new Date().toISOString(),
-    request_id: fact.id,
+    request_id: fact.requestId,
     surface: fact.surface,
     client_ip: fact.clientIp,
     key: fact.key,

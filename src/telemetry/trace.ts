@@ -151,7 +151,7 @@ function genAi(fact: ExchangeFact, operation: string): Record<string, unknown> {
 
 function ours(fact: ExchangeFact): Record<string, unknown> {
   return {
-    'signalbox.request_id': fact.id,
+    'signalbox.request_id': fact.requestId,
     'signalbox.key': fact.key,
     'signalbox.outcome': fact.outcome,
     'signalbox.overhead_ms': fact.overheadMs,

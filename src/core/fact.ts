@@ -1,0 +1,68 @@
+/** Everything that a journal holds. Plain JSON, imported idempotently. */
+import type { ExchangeFact } from './exchange.ts';
+import type { NanoUsd } from './money.ts';
+import type { Scope } from './rules.ts';
+
+/**
+ * Money set aside for one attempt, journaled before it is dispatched. Ends exactly once: the exchange's own fact settles or releases it; where none ever comes
+ * (the process died), it expires at `floorNanoUsd`, or at the last checkpoint if that is more, flagged as estimated.
+ */
+export interface ReserveFact {
+  kind: 'reserve';
+  /** The exchange's id; with `attempt` unique. */
+  id: string;
+  attempt: number;
+  /** The window that pays is the one of this instant. */
+  atMs: number;
+  nanoUsd: NanoUsd;
+  /** What the attempt costs at least once it was dispatched: its input; all of it where output can be hidden. */
+  floorNanoUsd: NanoUsd;
+  scopes: readonly Scope[];
+  /** For the request log of an exchange that never ended. */
+  requestId: string;
+  worker: number;
+  surface: string;
+  stream: boolean;
+  key?: string;
+  model?: string;
+  provider: string;
+  target: string;
+  /** Accounts of shared memory and what was taken from each, so that a dead worker's share can be given back. */
+  holds?: readonly { slot: number; windowStartMs: number }[];
+}
+
+/** How far a stream has come; about once a second. A later one replaces an earlier one. */
+export interface CheckpointFact {
+  kind: 'checkpoint';
+  id: string;
+  attempt: number;
+  atMs: number;
+  nanoUsd: NanoUsd;
+}
+
+export type EventType =
+  | 'budget.soft_exceeded'
+  | 'budget.exceeded'
+  | 'budget.threshold'
+  | 'limit.exceeded'
+  | 'key.created'
+  | 'key.rotated'
+  | 'key.blocked'
+  | 'key.expired'
+  | 'target.failing'
+  | 'store.down'
+  | 'store.up'
+  | 'agent.state';
+
+/** Something an operator wants to hear of; goes to the log and to the webhook. Raised at most once a minute per type and scope by each worker. */
+export interface EventFact {
+  kind: 'event';
+  id: string;
+  atMs: number;
+  type: EventType;
+  scope?: Scope;
+  /** Numbers and short words, no secrets. */
+  details: Readonly<Record<string, string | number | boolean>>;
+}
+
+export type Fact = ExchangeFact | ReserveFact | CheckpointFact | EventFact;
