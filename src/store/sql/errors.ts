@@ -1,0 +1,46 @@
+/** What a database's complaint means to whoever asked. */
+import { StoreError, type StoreErrorCode } from '../store.ts';
+
+/** Primary result codes of SQLite: busy, locked, disk I/O, full, cannot open, read-only, not a database, corrupt. */
+const SQLITE_DOWN = new Set([5, 6, 10, 13, 14, 8, 26, 11]);
+const SQLITE_CONSTRAINT = 19;
+/** SQLSTATE classes: connection, resources, operator's intervention (shutdown, timeout), system; lock not available; deadlock; read-only. */
+const POSTGRES_DOWN = /^(08|53|57|58)|^55P03$|^40P01$|^40001$|^25006$|^28|^3D000$/;
+const POSTGRES_CONFLICT = /^23/;
+
+/** StoreErrors pass as they are. Messages name the database's code and never its values. */
+export function asStoreError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const { errcode, code } = error as { errcode?: unknown; code?: unknown };
+  if (typeof errcode === 'number') return sqliteError(errcode, error);
+  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return postgresError(code, error);
+  if (isConnectionError(error)) return new StoreError('store_down', 'the store cannot be reached', error);
+  return new StoreError('failed', 'the store failed', error);
+}
+
+function sqliteError(errcode: number, cause: unknown): StoreError {
+  // Extended codes carry the primary one in their low byte.
+  const primary = errcode & 0xff;
+  if (primary === SQLITE_CONSTRAINT) return new StoreError('conflict', 'the store holds something of that identity', cause);
+  return coded(SQLITE_DOWN.has(primary) ? 'store_down' : 'failed', `SQLite ${errcode}`, cause);
+}
+
+function postgresError(code: string, cause: unknown): StoreError {
+  if (POSTGRES_CONFLICT.test(code)) return new StoreError('conflict', 'the store holds something of that identity', cause);
+  return coded(POSTGRES_DOWN.test(code) ? 'store_down' : 'failed', `PostgreSQL ${code}`, cause);
+}
+
+function coded(code: StoreErrorCode, name: string, cause: unknown): StoreError {
+  return new StoreError(
+    code,
+    code === 'store_down' ? `the store cannot be used now (${name})` : `the store failed (${name})`,
+    cause,
+  );
+}
+
+/** The driver's own words, where the server said nothing. */
+function isConnectionError(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code === 'string' && /^E[A-Z_]+$/.test(code) && !code.startsWith('ERR_')) return true;
+  return typeof message === 'string' && /timeout|terminated|ended|closed|not queryable|connection/i.test(message);
+}

@@ -1,0 +1,81 @@
+/** From a URL to a store. */
+import { type Dialect, Kysely } from 'kysely';
+
+import type { Store } from '../store.ts';
+import { asStoreError } from './errors.ts';
+import { createLedgerStore } from './ledger.ts';
+import { migrate } from './migrate.ts';
+import type { PostgresTimes } from './postgres.ts';
+import { sqliteDialect } from './sqlite.ts';
+import type { Tables } from './tables.ts';
+
+export interface OpenOptions {
+  /** Told of every migration that ran. */
+  onMigrated?: (name: string) => void;
+  /** A connection broke while nobody used it. */
+  onLost?: (error: Error) => void;
+}
+
+const CONNECT_MS = 3_000;
+const STATEMENT_MS = 5_000;
+
+/**
+ * `postgres://…`, or the path of an SQLite file, or `:memory:`. Runs the migrations. Rejects with StoreError `store_down` where the database cannot be reached.
+ */
+export async function openStore(url: string, options: OpenOptions = {}): Promise<Store> {
+  const open = /^postgres(ql)?:\/\//.test(url) ? openPostgres : openSqlite;
+  try {
+    return groups(await open(url, options));
+  } catch (error) {
+    throw asStoreError(error);
+  }
+}
+
+async function openSqlite(path: string, options: OpenOptions): Promise<Kysely<Tables>> {
+  const db = new Kysely<Tables>({ dialect: sqliteDialect(path) });
+  return migrated(db, options);
+}
+
+/** Migrations may take as long as they need: on connections of their own. */
+async function openPostgres(url: string, options: OpenOptions): Promise<Kysely<Tables>> {
+  const { postgresDialect } = await import('./postgres.ts');
+  const connect = (times: PostgresTimes): Dialect => postgresDialect(url, times, (error) => options.onLost?.(error));
+  const patient = new Kysely<Tables>({ dialect: connect({ connectMs: CONNECT_MS, statementMs: 0 }) });
+  await (await migrated(patient, options)).destroy();
+  return new Kysely<Tables>({ dialect: connect({ connectMs: CONNECT_MS, statementMs: STATEMENT_MS }) });
+}
+
+async function migrated(db: Kysely<Tables>, { onMigrated }: OpenOptions): Promise<Kysely<Tables>> {
+  try {
+    for (const name of await migrate(db as unknown as Kysely<unknown>)) onMigrated?.(name);
+    return db;
+  } catch (error) {
+    await db.destroy().catch(() => undefined);
+    throw error;
+  }
+}
+
+function groups(db: Kysely<Tables>): Store {
+  return {
+    ledger: speaking(createLedgerStore(db)),
+    close: () => db.destroy(),
+  };
+}
+
+/** The group, with every rejection a StoreError. */
+function speaking<Group extends object>(group: Group): Group {
+  const guarded = Object.entries(group as Record<string, (...args: unknown[]) => Promise<unknown>>).map(
+    ([name, method]) =>
+      [
+        name,
+        async (...args: unknown[]): Promise<unknown> => {
+          try {
+            return await method(...args);
+          } catch (error) {
+            throw asStoreError(error);
+          }
+        },
+      ] as const,
+  );
+  return Object.fromEntries(guarded) as Group;
+}
