@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'whole',
-          include: ['test/{conformance,e2e,pins,docs}/**/*.test.ts'],
+          include: ['test/{conformance,e2e,pins,docs,store}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: true,
