@@ -14,6 +14,7 @@ import { errorBody, routeTable } from './gateway/routes.ts';
 import type { Edge } from './http/edge.ts';
 import { createEdge } from './http/server.ts';
 import { createIdSource } from './lib/ids.ts';
+import { createDirectoryIndex } from './policy/directory-index.ts';
 import type { DataPlane, WorkerContext } from './runtime/messages.ts';
 import { type Egress, createEgress } from './upstream/egress.ts';
 import { createSend } from './upstream/send.ts';
@@ -38,6 +39,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
   const { shared, log } = context;
   const ids = createIdSource(randomBytes);
   const wheel = createWheel({ turnMs: WHEEL_TURN_MS, now: () => performance.now() });
+  const directory = createDirectoryIndex();
   const live = new Set<Exchange>();
   let force: Force | undefined;
   let ready = false;
@@ -52,9 +54,10 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
     apply(snapshot) {
       const egress = sameRules(force?.snapshot, snapshot) ? inForce().egress : newEgress(context, snapshot, wheel);
       if (force !== undefined && force.egress !== egress) force.egress.close();
+      directory.load({ version: snapshot.version, keys: snapshot.keys, parties: [], tags: {} });
       force = {
         snapshot,
-        line: createLine(snapshot),
+        line: createLine(snapshot, directory),
         egress,
         send: createSend(egress),
         priceOf: createPrices(snapshot, context.askPrice, context.now),

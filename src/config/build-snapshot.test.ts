@@ -191,10 +191,12 @@ describe('keys', () => {
     );
     expect(snapshot.keys).toEqual([
       {
+        id: 'ci',
         name: 'ci',
-        digest: keyDigest(PARTS.pepper, ENV.KEY),
+        digests: [{ digest: keyDigest(PARTS.pepper, ENV.KEY) }],
         models: ['a', 'b*'],
         agents: [],
+        tags: [],
         blocked: true,
         expiresAtMs: Date.UTC(2027, 0, 31),
       },
@@ -204,7 +206,7 @@ describe('keys', () => {
   });
 
   it('minted ones come beside those of the file; a minted admin key gives way to a configured one', async () => {
-    const minted = { name: 'm', digest: 'd', models: ['*'], agents: [], blocked: false };
+    const minted = { id: 'm', name: 'm', digests: [{ digest: 'd' }], models: ['*'], agents: [], tags: [], blocked: false };
     const parts = { mintedKeys: [minted], mintedAdminKeyDigest: 'minted' };
     const snapshot = await snapshotOf('', parts);
     expect(snapshot).toMatchObject({ keys: [minted], adminKeyDigest: 'minted' });

@@ -1,4 +1,5 @@
 /** The checked configuration as the snapshot that workers run on. */
+import type { KeyEntry } from '../core/directory.ts';
 import { keyDigest } from '../core/key-digest.ts';
 import type { Catalog } from './catalog-port.ts';
 import type { LoadedConfig } from './load.ts';
@@ -6,7 +7,7 @@ import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
 import type { ModelKnowledge } from './resolve.ts';
 import type { Config } from './schema.ts';
 import { hashOf } from './snapshot-hash.ts';
-import type { EgressSettings, KeyRecord, Model, Provider, ServerSettings, Snapshot, TelemetrySettings } from './snapshot.ts';
+import type { EgressSettings, Model, Provider, ServerSettings, Snapshot, TelemetrySettings } from './snapshot.ts';
 import { toCidr } from './values.ts';
 
 export interface SnapshotParts extends ModelKnowledge {
@@ -21,7 +22,7 @@ export interface SnapshotParts extends ModelKnowledge {
   /** Used where the file has no `admin.key`. */
   mintedAdminKeyDigest?: string;
   /** Keys beside those of the file. */
-  mintedKeys?: readonly KeyRecord[];
+  mintedKeys?: readonly KeyEntry[];
 }
 
 const MAX_AUTO_WORKERS = 8;

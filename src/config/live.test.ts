@@ -101,10 +101,10 @@ it('sees a folder swapped behind a symlink, as Kubernetes does it', async () => 
   await symlink('..2026_1', files.path('..data'));
   await symlink('..data', files.path('mount'));
   await new Promise((resolve) => setTimeout(resolve, 50));
-  const digest = applied.at(-1)?.keys[0]?.digest;
+  const digest = applied.at(-1)?.keys[0]?.digests[0]?.digest;
   await symlink('..2026_2', files.path('..tmp'));
   await rename(files.path('..tmp'), files.path('..data'));
-  await vi.waitFor(() => expect(applied.at(-1)?.keys[0]?.digest).not.toBe(digest));
+  await vi.waitFor(() => expect(applied.at(-1)?.keys[0]?.digests[0]?.digest).not.toBe(digest));
 });
 
 it('keeps the old snapshot while the file is wrong, says why once, and recovers', async () => {

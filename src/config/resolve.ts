@@ -1,4 +1,5 @@
 /** One entry of the configuration at a time, as the data plane wants it: catalog rows, credentials and defaults filled in. */
+import type { KeyEntry } from '../core/directory.ts';
 import { keyDigest } from '../core/key-digest.ts';
 import type { PriceOverride, PriceState } from '../core/price.ts';
 import type { ProviderRow } from '../core/provider-row.ts';
@@ -6,7 +7,7 @@ import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Timeouts } from '../core/target.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import type { Config, ModelConfig, ProviderConfig, TargetConfig } from './schema.ts';
-import type { KeyRecord, Model, PricedTarget, Provider } from './snapshot.ts';
+import type { Model, PricedTarget, Provider } from './snapshot.ts';
 
 /** What is known of models beyond the file; handed in. */
 export interface ModelKnowledge {
@@ -151,12 +152,14 @@ function queryOf(target: TargetConfig, provider: Provider): ModelQuery {
   };
 }
 
-export function resolveKey(config: Config['keys'][number], pepper: string): KeyRecord {
+export function resolveKey(config: Config['keys'][number], pepper: string): KeyEntry {
   return {
+    id: config.name,
     name: config.name,
-    digest: keyDigest(pepper, config.key),
+    digests: [{ digest: keyDigest(pepper, config.key) }],
     models: config.models,
     agents: [],
+    tags: [],
     blocked: config.blocked,
     ...(config.expires_at !== undefined && { expiresAtMs: Date.parse(config.expires_at) }),
   };

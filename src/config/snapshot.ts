@@ -5,6 +5,7 @@
  * is resolved here, on the main thread; workers only index it.
  */
 import type { DialectId } from '../core/dialect-id.ts';
+import type { KeyEntry } from '../core/directory.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Target } from '../core/target.ts';
 import type { PriceState } from '../core/price.ts';
@@ -18,7 +19,7 @@ export interface Snapshot {
   providers: Record<string, Provider>;
   /** Exact names first, then wildcards by falling prefix length; order is the file's within a group. */
   models: Model[];
-  keys: KeyRecord[];
+  keys: KeyEntry[];
   /** HMAC(pepper, SHA-256(admin key)), hex. */
   adminKeyDigest: string;
   /** Secret of this installation, hex; digests of keys are made with it. */
@@ -75,18 +76,6 @@ export interface Model {
 export interface PricedTarget extends Target {
   /** Resolved when the snapshot is built; for a wildcard's target resolved per upstream model on first use (workers ask main). */
   priceState: PriceState | { status: 'lazy' };
-}
-
-export interface KeyRecord {
-  name: string;
-  /** HMAC(pepper, SHA-256(key)), hex. */
-  digest: string;
-  /** Public model names, `prefix*` or `*`. */
-  models: string[];
-  /** Agent names, `tag:x` or `*`; agents come with their own issue, the grant is kept. */
-  agents: string[];
-  blocked: boolean;
-  expiresAtMs?: number;
 }
 
 export interface EgressSettings {

@@ -29,11 +29,11 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
   const { request, line, plane, surface } = exchange;
   watchClient(exchange);
   try {
-    exchange.key = line.authenticate(request.headers, plane.nowMs());
+    exchange.caller = line.authenticate(request.headers, plane.nowMs(), request.clientIp);
     const body = readClientBody(await readBytes(exchange, request));
     exchange.stream = body.stream;
     exchange.askedModel = body.model;
-    exchange.resolved = servable(line.resolve(body.model, exchange.key), exchange);
+    exchange.resolved = servable(line.resolve(body.model, exchange.caller), exchange);
     if (exchange.resolved.targets.length === 0 && surface.name === 'count_tokens') return countLocally(exchange, body, response);
     const served = await attemptInTurn(exchange, body);
     if (isEventStream(served.answer)) await replyStream(exchange, served, response);

@@ -1,8 +1,10 @@
-import type { KeyRecord, PricedTarget } from '../config/snapshot.ts';
+import type { PricedTarget } from '../config/snapshot.ts';
 import type { Warning } from '../core/chat.ts';
+import type { Caller } from '../core/directory.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { AttemptFact, ExchangeFact, Outcome } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
+import type { Scope } from '../core/rules.ts';
 import type { Usage } from '../core/usage.ts';
 import type { EdgeRequest } from '../http/edge.ts';
 import { parseTraceparent } from '../lib/ids.ts';
@@ -25,7 +27,7 @@ export interface Exchange {
   readonly attempts: AttemptFact[];
   readonly warnings: Warning[];
   stream: boolean;
-  key?: KeyRecord;
+  caller?: Caller;
   askedModel?: string;
   resolved?: ResolvedModel;
   /** The target whose answer the client gets. */
@@ -168,7 +170,8 @@ function factOf(exchange: Exchange): ExchangeFact {
     totalMs,
     overheadMs: Math.max(0, totalMs - exchange.waitedMs),
     ...present({
-      key: exchange.key?.name,
+      key: exchange.caller?.key.id,
+      scopes: scopesOf(exchange),
       model: exchange.resolved?.model.name,
       askedModel: exchange.askedModel?.slice(0, MAX_WORD_LENGTH),
       provider: exchange.target?.provider,
@@ -182,6 +185,16 @@ function factOf(exchange: Exchange): ExchangeFact {
     ...moneyPart(exchange.cost),
     ...failurePart(exchange),
   };
+}
+
+/** All that the money of an exchange belongs to, as far as it is known; absent before anybody was authenticated. */
+export function scopesOf({ caller, resolved, target }: Exchange): readonly Scope[] | undefined {
+  if (caller === undefined) return undefined;
+  return [
+    ...caller.scopes,
+    ...(resolved === undefined ? [] : [`model:${resolved.model.name}` as const]),
+    ...(target === undefined ? [] : [`provider:${target.provider}` as const]),
+  ];
 }
 
 /** Without `tracestate`, which is the client's own word. */

@@ -1,7 +1,9 @@
-import type { KeyRecord, PricedTarget, Provider, Snapshot } from '../config/snapshot.ts';
+import type { PricedTarget, Provider, Snapshot } from '../config/snapshot.ts';
+import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
 import { type Authenticate, createAuthenticate } from '../policy/authenticate.ts';
 import { mayUseModel } from '../policy/authorize.ts';
+import type { DirectoryIndex } from '../policy/directory-index.ts';
 import { type Resolve, createResolve } from '../routing/resolve.ts';
 import { type Redact, createRedact } from '../telemetry/redact.ts';
 
@@ -11,24 +13,25 @@ export interface Line {
   authenticate: Authenticate;
   resolve: Resolve;
   provider: (target: PricedTarget) => Provider;
-  /** Models a key may use, without wildcards. */
-  modelsOf: (key: KeyRecord) => Snapshot['models'];
+  /** Models a caller may use, without wildcards. */
+  modelsOf: (caller: Caller) => Snapshot['models'];
   /** Takes every credential of this snapshot out of a text that an upstream wrote. */
   redact: Redact;
 }
 
-export function createLine(snapshot: Snapshot): Line {
+export function createLine(snapshot: Snapshot, directory: DirectoryIndex): Line {
   const providers = new Map(Object.entries(snapshot.providers));
   return {
     snapshot,
-    authenticate: createAuthenticate(snapshot),
+    authenticate: createAuthenticate(snapshot, directory),
     resolve: createResolve(snapshot.models, mayUseModel),
     provider: (target) => {
       const provider = providers.get(target.provider);
       if (provider === undefined) throw new GatewayError('internal', { details: { provider: target.provider } });
       return provider;
     },
-    modelsOf: (key) => snapshot.models.filter((model) => model.wildcardPrefix === undefined && mayUseModel(key, model.name)),
+    modelsOf: (caller) =>
+      snapshot.models.filter((model) => model.wildcardPrefix === undefined && mayUseModel(caller, model.name)),
     redact: createRedact(credentialsOf(snapshot)),
   };
 }

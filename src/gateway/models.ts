@@ -43,7 +43,7 @@ function inItsWords(request: EdgeRequest, response: ServerResponse, answer: () =
 }
 
 function listModels(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): void {
-  const models = line.modelsOf(line.authenticate(request.headers, nowMs));
+  const models = line.modelsOf(line.authenticate(request.headers, nowMs, request.clientIp));
   if (!asksAsAnthropic(request)) return sendJson(response, 200, {}, { object: 'list', data: models.map(openAiModel) });
   const { page, hasMore } = anthropicPage(models, new URLSearchParams(request.query));
   sendJson(
@@ -60,8 +60,8 @@ function listModels(line: Line, nowMs: number, request: EdgeRequest, response: S
 }
 
 function showModel(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): void {
-  const key = line.authenticate(request.headers, nowMs);
-  const found = line.resolve(request.params['id'] ?? '', key);
+  const caller = line.authenticate(request.headers, nowMs, request.clientIp);
+  const found = line.resolve(request.params['id'] ?? '', caller);
   const shown = { ...found.model, name: found.name };
   sendJson(response, 200, {}, asksAsAnthropic(request) ? anthropicModel(shown) : openAiModel(shown));
 }

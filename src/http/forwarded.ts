@@ -1,8 +1,7 @@
 /** The client's address, seen through the proxies that the operator trusts. */
 import ipaddr from 'ipaddr.js';
 
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
-type Range = [Address, number];
+import { inRanges } from '../lib/cidr.ts';
 
 export type ClientAddress = (remoteAddress: string, forwardedFor: string | undefined) => string;
 
@@ -12,26 +11,20 @@ export type ClientAddress = (remoteAddress: string, forwardedFor: string | undef
  * Throws where a range is no CIDR.
  */
 export function createClientAddress(trustedProxies: readonly string[]): ClientAddress {
-  const trusted = trustedProxies.map(parseRange);
-  if (trusted.length === 0) return (remoteAddress) => plain(remoteAddress);
+  const trusted = inRanges(trustedProxies);
+  if (trustedProxies.length === 0) return (remoteAddress) => plain(remoteAddress);
   return (remoteAddress, forwardedFor) => walk(trusted, plain(remoteAddress), forwardedFor);
 }
 
-function walk(trusted: Range[], remoteAddress: string, forwardedFor: string | undefined): string {
+function walk(trusted: (address: string) => boolean, remoteAddress: string, forwardedFor: string | undefined): string {
   let client = remoteAddress;
   const hops = forwardedFor?.split(',') ?? [];
-  while (isTrusted(trusted, client)) {
+  while (trusted(client)) {
     const hop = parseHop(hops.pop());
     if (hop === undefined) break;
     client = hop;
   }
   return client;
-}
-
-function isTrusted(trusted: Range[], text: string): boolean {
-  if (!ipaddr.isValid(text)) return false;
-  const address = ipaddr.process(text);
-  return trusted.some(([network, bits]) => network.kind() === address.kind() && address.match([network, bits] as never));
 }
 
 /** Some proxies add the port: `192.0.2.1:443`, `[2001:db8::1]:443`. */
@@ -42,11 +35,6 @@ function parseHop(text: string | undefined): string | undefined {
   if (address === undefined) return undefined;
   const valid = ipaddr.IPv4.isValidFourPartDecimal(address) || ipaddr.IPv6.isValid(address);
   return valid ? ipaddr.process(address).toString() : undefined;
-}
-
-function parseRange(text: string): Range {
-  const [address, bits] = ipaddr.parseCIDR(text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`);
-  return [address, bits];
 }
 
 /** A dual-stack socket reports IPv4 clients as `::ffff:192.0.2.1`. */

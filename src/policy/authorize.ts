@@ -1,6 +1,18 @@
-import type { KeyRecord } from '../config/snapshot.ts';
+import type { Caller } from '../core/directory.ts';
 
-/** Whether a key's model grants cover a public model name: `*`, `prefix*`, or the very name. No grant covers nothing. */
-export function mayUseModel(key: KeyRecord, modelName: string): boolean {
-  return key.models.some((grant) => (grant.endsWith('*') ? modelName.startsWith(grant.slice(0, -1)) : grant === modelName));
+/**
+ * Whether a caller may use a model: its key, the keys above it, its principal, team and organisation must all grant it. A key without grants may use
+ * nothing; a party without a list of its own restricts nothing.
+ */
+export function mayUseModel({ key, ancestors, principal, team, org }: Caller, modelName: string): boolean {
+  return (
+    covers(key.models, modelName) &&
+    ancestors.every(({ models }) => covers(models, modelName)) &&
+    [principal, team, org].every((party) => party?.models === undefined || covers(party.models, modelName))
+  );
+}
+
+/** `*`, `prefix*`, or the very name. */
+function covers(grants: readonly string[], name: string): boolean {
+  return grants.some((grant) => (grant.endsWith('*') ? name.startsWith(grant.slice(0, -1)) : grant === name));
 }

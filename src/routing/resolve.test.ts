@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
-import type { KeyRecord, Model, PricedTarget } from '../config/snapshot.ts';
+import type { Model, PricedTarget } from '../config/snapshot.ts';
+import type { Caller } from '../core/directory.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { createResolve } from './resolve.ts';
 
@@ -19,11 +20,16 @@ const MODELS = [
   model('lab/fast-*', [target('lab', 'tuned-*-v2')]),
   model('secret-model', [target('lab', 'x')]),
 ];
-const KEY: KeyRecord = { name: 'k', digest: '', models: [], agents: [], blocked: false };
-const resolve = createResolve(MODELS, (_key, name) => !name.startsWith('secret'));
+const CALLER: Caller = {
+  key: { id: 'k', name: 'k', digests: [], models: [], agents: [], blocked: false, tags: [] },
+  ancestors: [],
+  scopes: ['key:k'],
+  rules: [],
+};
+const resolve = createResolve(MODELS, (_caller, name) => !name.startsWith('secret'));
 
 test('an exact name', () => {
-  expect(resolve('gpt-4o', KEY)).toMatchObject({
+  expect(resolve('gpt-4o', CALLER)).toMatchObject({
     name: 'gpt-4o',
     viaWildcard: false,
     targets: [{ upstreamModel: 'gpt-4o-2024-08-06' }],
@@ -31,16 +37,16 @@ test('an exact name', () => {
 });
 
 test('the longest wildcard prefix wins, and the rest of the name fills the star', () => {
-  expect(resolve('lab/a/b', KEY)).toMatchObject({ viaWildcard: true, targets: [{ id: 'lab/a/b', upstreamModel: 'a/b' }] });
-  expect(resolve('lab/fast-7b', KEY).targets[0]).toMatchObject({ id: 'lab/tuned-7b-v2', upstreamModel: 'tuned-7b-v2' });
-  expect(resolve('lab/$&', KEY).targets[0]!.upstreamModel).toBe('$&');
+  expect(resolve('lab/a/b', CALLER)).toMatchObject({ viaWildcard: true, targets: [{ id: 'lab/a/b', upstreamModel: 'a/b' }] });
+  expect(resolve('lab/fast-7b', CALLER).targets[0]).toMatchObject({ id: 'lab/tuned-7b-v2', upstreamModel: 'tuned-7b-v2' });
+  expect(resolve('lab/$&', CALLER).targets[0]!.upstreamModel).toBe('$&');
 });
 
 test.each(['gpt-4', 'lab/', 'secret-model', 'nothing-like-it'])('%s does not exist', (name) => {
-  expect(() => resolve(name, KEY)).toThrow(expect.objectContaining({ code: 'model_not_found' }));
+  expect(() => resolve(name, CALLER)).toThrow(expect.objectContaining({ code: 'model_not_found' }));
 });
 
 test('the error names the nearest models, but none the key may not use', () => {
-  expect(() => resolve('gpt-4', KEY)).toThrow(/Did you mean `gpt-4o`/);
-  expect(() => resolve('secret-mode', KEY)).not.toThrow(/secret-model`/);
+  expect(() => resolve('gpt-4', CALLER)).toThrow(/Did you mean `gpt-4o`/);
+  expect(() => resolve('secret-mode', CALLER)).not.toThrow(/secret-model`/);
 });

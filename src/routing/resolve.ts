@@ -1,4 +1,5 @@
-import type { KeyRecord, Model, PricedTarget } from '../config/snapshot.ts';
+import type { Model, PricedTarget } from '../config/snapshot.ts';
+import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
 import { nearest } from '../lib/nearest.ts';
 
@@ -12,10 +13,10 @@ export interface ResolvedModel {
   viaWildcard: boolean;
 }
 
-export type Resolve = (name: string, key: KeyRecord) => ResolvedModel;
+export type Resolve = (name: string, caller: Caller) => ResolvedModel;
 
 /** The grant check, handed in: routing knows no policy. */
-export type MayUse = (key: KeyRecord, modelName: string) => boolean;
+export type MayUse = (caller: Caller, modelName: string) => boolean;
 
 /**
  * What a wildcard may stand for: the name goes into headers, facts and the log, where a longer one would burst the client's header
@@ -25,8 +26,8 @@ const MAX_NAME_LENGTH = 256;
 const CONTROL = /\p{Cc}/u;
 
 /**
- * Names are matched exactly, then by the longest wildcard prefix. A model the key may not use looks like one that does not exist.
- * Throws model_not_found with up to three nearest names among those the key may use.
+ * Names are matched exactly, then by the longest wildcard prefix. A model the caller may not use looks like one that does not exist.
+ * Throws model_not_found with up to three nearest names among those the caller may use.
  */
 export function createResolve(models: readonly Model[], mayUse: MayUse): Resolve {
   const exact = new Map(
@@ -36,16 +37,16 @@ export function createResolve(models: readonly Model[], mayUse: MayUse): Resolve
     .filter((model) => model.wildcardPrefix !== undefined)
     .sort((a, b) => b.wildcardPrefix!.length - a.wildcardPrefix!.length);
 
-  const usable = (key: KeyRecord): string[] => models.map((model) => model.name).filter((name) => mayUse(key, name));
+  const usable = (caller: Caller): string[] => models.map((model) => model.name).filter((name) => mayUse(caller, name));
 
-  return (name, key) => {
-    if (!mayUse(key, name)) throw unknownModel(name, usable(key));
+  return (name, caller) => {
+    if (!mayUse(caller, name)) throw unknownModel(name, usable(caller));
     const found = exact.get(name);
     if (found !== undefined) return found;
     const wildcard = isName(name)
       ? wildcards.find((model) => name.length > model.wildcardPrefix!.length && name.startsWith(model.wildcardPrefix!))
       : undefined;
-    if (wildcard === undefined) throw unknownModel(name, usable(key));
+    if (wildcard === undefined) throw unknownModel(name, usable(caller));
     return filled(wildcard, name);
   };
 }

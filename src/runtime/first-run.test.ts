@@ -23,7 +23,15 @@ test('minted once, kept as digests; the keys themselves only in the greeting and
   first.keep({ admin: true });
   expect(first.adminKeyDigest).toBe(keyDigest(PEPPER, first.freshAdminKey ?? ''));
   expect(first.keys).toEqual([
-    { name: 'first-run', digest: keyDigest(PEPPER, first.freshKey ?? ''), models: ['*'], agents: ['*'], blocked: false },
+    {
+      id: 'first-run',
+      name: 'first-run',
+      digests: [{ digest: keyDigest(PEPPER, first.freshKey ?? '') }],
+      models: ['*'],
+      agents: ['*'],
+      tags: [],
+      blocked: false,
+    },
   ]);
   expect(readFileSync(join(dataDir, 'admin-key'), 'utf8').trim()).toBe(first.freshAdminKey);
   for (const file of readdirSync(dataDir)) {

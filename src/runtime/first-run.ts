@@ -7,7 +7,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { KeyRecord } from '../config/snapshot.ts';
+import type { KeyEntry } from '../core/directory.ts';
 import { keyDigest } from '../core/key-digest.ts';
 import { mintKey } from '../core/key-format.ts';
 import type { FoundProvider } from '../providers/catalog.ts';
@@ -26,7 +26,7 @@ interface KeptDigests {
 export interface MintedKeys {
   adminKeyDigest: string;
   /** The virtual key of first-run mode; empty where a file configures keys. */
-  keys: KeyRecord[];
+  keys: KeyEntry[];
   /** Minted just now, not yet written down: only `keep` makes them last. */
   freshAdminKey?: string;
   freshKey?: string;
@@ -71,8 +71,8 @@ export function mintKeys({ dataDir, pepper, firstRun, random }: MintOptions): Mi
   };
 }
 
-function firstRunKey(digest: string): KeyRecord {
-  return { name: 'first-run', digest, models: ['*'], agents: ['*'], blocked: false };
+function firstRunKey(digest: string): KeyEntry {
+  return { id: 'first-run', name: 'first-run', digests: [{ digest }], models: ['*'], agents: ['*'], tags: [], blocked: false };
 }
 
 function readKept(path: string): KeptDigests {

@@ -6,7 +6,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Candidate } from '../config/live.ts';
-import type { KeyRecord, Snapshot } from '../config/snapshot.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import type { KeyEntry } from '../core/directory.ts';
 import type { Fact } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Journal, JournalPosition } from './journal.ts';
@@ -113,7 +114,7 @@ export interface ControlContext {
   /** Flags win over the file. */
   overrides: { host?: string; port?: number; workers?: number | 'auto' };
   /** What serves where the configuration names none: `adminKeyDigest` where `admin` is absent, `keys` in first-run mode. */
-  minted: { adminKeyDigest: string; keys: KeyRecord[] };
+  minted: { adminKeyDigest: string; keys: KeyEntry[] };
   environment: Readonly<Record<string, string | undefined>>;
   workers: () => WorkerStatus[];
   /** Bytes of facts that workers wrote and main has not yet read. */
