@@ -15,6 +15,7 @@ import type { Edge } from './http/edge.ts';
 import { createEdge } from './http/server.ts';
 import { createIdSource } from './lib/ids.ts';
 import { createDirectoryIndex } from './policy/directory-index.ts';
+import { createRaise } from './policy/raise.ts';
 import type { DataPlane, WorkerContext } from './runtime/messages.ts';
 import { type Egress, createEgress } from './upstream/egress.ts';
 import { createSend } from './upstream/send.ts';
@@ -101,6 +102,7 @@ function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel,
     send: (request) => inForce().send(request),
     priceOf: (target) => inForce().priceOf(target),
     record: (fact) => journal.append(fact),
+    raise: createRaise({ record: (event) => journal.append(event), nowMs: context.now, eventId: ids.eventId }),
     began: (exchange) => {
       live.add(exchange);
       shared.exchangeStarted();

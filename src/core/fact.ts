@@ -52,7 +52,11 @@ export type EventType =
   | 'target.failing'
   | 'store.down'
   | 'store.up'
-  | 'agent.state';
+  | 'agent.state'
+  /** A guard would have stopped an answer that it saw only after it was sent. */
+  | 'guard.flagged'
+  /** A guard did not answer, or not in its own form. */
+  | 'guard.failing';
 
 /** Something an operator wants to hear of; goes to the log and to the webhook. Raised at most once a minute per type and scope by each worker. */
 export interface EventFact {
@@ -65,4 +69,17 @@ export interface EventFact {
   details: Readonly<Record<string, string | number | boolean>>;
 }
 
-export type Fact = ExchangeFact | ReserveFact | CheckpointFact | EventFact;
+/** A body of an exchange whose key has them recorded. Sealed by whoever writes the fact: no journal ever holds a body that can be read. */
+export interface BodyFact {
+  kind: 'body';
+  /** The exchange's id; with `part` unique. */
+  id: string;
+  atMs: number;
+  part: 'request' | 'response';
+  /** Base64. */
+  sealed: string;
+  /** Of the whole body, before it was cut to what a record may hold. */
+  bytes: number;
+}
+
+export type Fact = ExchangeFact | ReserveFact | CheckpointFact | EventFact | BodyFact;

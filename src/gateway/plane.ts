@@ -1,6 +1,7 @@
 import type { PricedTarget } from '../config/snapshot.ts';
 import type { Fact } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
+import type { Raise } from '../policy/raise.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
 import type { Exchange } from './exchange.ts';
@@ -16,6 +17,8 @@ export interface Plane {
   /** The price of a target, wildcards filled in; a promise only where the main thread must look it up first. */
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
   record: (fact: Fact) => void;
+  /** Records an event, at most one a minute for each type and scope. */
+  raise: Raise;
   /** Counts exchanges under way, for drain and metrics. */
   began: (exchange: Exchange) => void;
   ended: (exchange: Exchange) => void;

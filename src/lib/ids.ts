@@ -5,6 +5,8 @@ export interface IdSource {
   requestId: () => string;
   /** `ex_`, nine letters and digits of the time and fifteen of chance: 75 random bits, ordered by the millisecond. */
   exchangeId: (nowMs: number) => string;
+  /** `evt_` and the same: of things that operators are told of. */
+  eventId: (nowMs: number) => string;
   /** 32 hex digits. */
   traceId: () => string;
   /** 16 hex digits. */
@@ -43,6 +45,7 @@ export function createIdSource(random: (size: number) => Buffer): IdSource {
   return {
     requestId: () => `req_${letters(24)}`,
     exchangeId: (nowMs) => `ex_${timeLetters(nowMs)}${letters(15)}`,
+    eventId: (nowMs) => `evt_${timeLetters(nowMs)}${letters(15)}`,
     traceId: () => hex(16),
     spanId: () => hex(8),
   };
