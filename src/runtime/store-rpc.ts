@@ -91,9 +91,9 @@ type Call = (group: string, method: string, args: unknown[]) => Promise<unknown>
 /** Every name is a group, and every name in it a method: the types say which exist, the far end checks. Neither can be awaited by mistake. */
 function storeOf(call: Call, disconnect: () => void): Store {
   const close = (): Promise<void> => Promise.resolve(disconnect());
-  return new Proxy({ close } as Store, {
-    get: (own, name) => {
-      if (name === 'close') return own.close;
+  return new Proxy({} as Store, {
+    get: (_, name) => {
+      if (name === 'close') return close;
       return typeof name === 'string' && name !== 'then' ? groupOf(call, name as StoreGroup) : undefined;
     },
   });

@@ -4,11 +4,15 @@ import { Migrator } from 'kysely/migration';
 
 import { StoreError } from '../store.ts';
 import { ledger } from './migrations/ledger.ts';
+import { usage } from './migrations/usage.ts';
 
 type Up = (db: Kysely<unknown>) => Promise<void>;
 
 /** In this order. What was once released is never changed; a change is a further row. */
-const MIGRATIONS: readonly (readonly [name: string, up: Up])[] = [['01-ledger', ledger]];
+const MIGRATIONS: readonly (readonly [name: string, up: Up])[] = [
+  ['01-ledger', ledger],
+  ['02-usage', usage],
+];
 
 /** Answers the names of those that ran now. Each is one transaction; two nodes that start at once wait for each other. */
 export async function migrate(db: Kysely<unknown>): Promise<string[]> {

@@ -1,8 +1,9 @@
 /** From a URL to a store. */
-import { type Dialect, Kysely } from 'kysely';
+import { type Dialect, Kysely, sql } from 'kysely';
 
 import type { Store } from '../store.ts';
 import { asStoreError } from './errors.ts';
+import { createFactsStore } from './facts.ts';
 import { createLedgerStore } from './ledger.ts';
 import { migrate } from './migrate.ts';
 import type { PostgresTimes } from './postgres.ts';
@@ -25,24 +26,28 @@ const STATEMENT_MS = 5_000;
 export async function openStore(url: string, options: OpenOptions = {}): Promise<Store> {
   const open = /^postgres(ql)?:\/\//.test(url) ? openPostgres : openSqlite;
   try {
-    return groups(await open(url, options));
+    return await open(url, options);
   } catch (error) {
     throw asStoreError(error);
   }
 }
 
-async function openSqlite(path: string, options: OpenOptions): Promise<Kysely<Tables>> {
+async function openSqlite(path: string, options: OpenOptions): Promise<Store> {
   const db = new Kysely<Tables>({ dialect: sqliteDialect(path) });
-  return migrated(db, options);
+  // A checkpoint writes the log of commits to the disk before anything else.
+  const durable = async (): Promise<void> => void (await sql`pragma wal_checkpoint(passive)`.execute(db));
+  return groups(await migrated(db, options), durable);
 }
 
 /** Migrations may take as long as they need: on connections of their own. */
-async function openPostgres(url: string, options: OpenOptions): Promise<Kysely<Tables>> {
+async function openPostgres(url: string, options: OpenOptions): Promise<Store> {
   const { postgresDialect } = await import('./postgres.ts');
   const connect = (times: PostgresTimes): Dialect => postgresDialect(url, times, (error) => options.onLost?.(error));
   const patient = new Kysely<Tables>({ dialect: connect({ connectMs: CONNECT_MS, statementMs: 0 }) });
   await (await migrated(patient, options)).destroy();
-  return new Kysely<Tables>({ dialect: connect({ connectMs: CONNECT_MS, statementMs: STATEMENT_MS }) });
+  const db = new Kysely<Tables>({ dialect: connect({ connectMs: CONNECT_MS, statementMs: STATEMENT_MS }) });
+  // It answers a commit only when the disk has it.
+  return groups(db, () => Promise.resolve());
 }
 
 async function migrated(db: Kysely<Tables>, { onMigrated }: OpenOptions): Promise<Kysely<Tables>> {
@@ -55,8 +60,9 @@ async function migrated(db: Kysely<Tables>, { onMigrated }: OpenOptions): Promis
   }
 }
 
-function groups(db: Kysely<Tables>): Store {
+function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
   return {
+    facts: speaking(createFactsStore(db, durable)),
     ledger: speaking(createLedgerStore(db)),
     close: () => db.destroy(),
   };

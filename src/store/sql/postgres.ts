@@ -12,12 +12,11 @@ const CONNECTIONS = 4;
 const IDLE_MS = 30_000;
 /** Our patience with a server that does not even say that it gave up. */
 const SILENCE_MS = 1_000;
-const OID_INT8 = 20;
 
 /** Whole numbers below 2^53, as money and times are by construction. */
-const TYPES = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === OID_INT8 && format !== 'binary' ? Number : types.getTypeParser(oid, format as 'text'),
+const TYPES: Pick<typeof types, 'getTypeParser'> = {
+  getTypeParser: (oid: Parameters<typeof types.getTypeParser>[0], format?: 'text' | 'binary') =>
+    oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format),
 };
 
 /** `onLost`: an idle connection broke; the next query makes a new one. */

@@ -1,4 +1,5 @@
 /** All tables, group by group. */
 import type { LedgerTables } from './tables/ledger.ts';
+import type { UsageTables } from './tables/usage.ts';
 
-export type Tables = LedgerTables;
+export type Tables = LedgerTables & UsageTables;

@@ -37,7 +37,8 @@ export async function ledger(db: Kysely<unknown>): Promise<void> {
     .addColumn('attempt', 'integer', (column) => column.notNull())
     .addColumn('node', 'text', (column) => column.notNull())
     .addColumn('thread', 'text', (column) => column.notNull())
-    .addColumn('nano_usd', 'bigint', (column) => column.notNull())
+    .addColumn('floor_nano_usd', 'bigint', (column) => column.notNull())
+    .addColumn('checkpoint_nano_usd', 'bigint', (column) => column.notNull())
     .addColumn('fact', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('open_reservations_pk', ['exchange_id', 'attempt'])
     .execute();

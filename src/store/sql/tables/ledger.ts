@@ -65,8 +65,8 @@ export interface OpenReservationTable {
   attempt: number;
   node: string;
   thread: string;
-  /** What it expires at as of now. */
-  nano_usd: number;
+  floor_nano_usd: number;
+  checkpoint_nano_usd: number;
   /** ReserveFact, JSON. */
   fact: string;
 }

@@ -1,0 +1,76 @@
+/**
+ * What a batch of facts means for the tables: a pure function, so that the whole import is decided here and only carried out elsewhere.
+ *
+ * A reservation ends exactly once: with its exchange, or by expiring. An exchange counts once, by its id.
+ */
+import type { ExchangeFact } from '../../core/exchange.ts';
+import type { BodyFact, CheckpointFact, Fact, ReserveFact } from '../../core/fact.ts';
+import type { OpenReservationTable } from '../sql/tables/ledger.ts';
+import { settle } from './settle.ts';
+import { type Folded, createSums, wholeNanoUsd } from './sums.ts';
+
+export interface FoldContext {
+  node: string;
+  thread: string;
+  /** Exchanges that have ended in the store already, of those in the batch. */
+  ended: ReadonlySet<string>;
+}
+
+type Takers = { [Kind in Fact['kind']]: (fact: Extract<Fact, { kind: Kind }>) => void };
+
+/** Throws RangeError where a fact holds money that is none. */
+export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded {
+  const sums = createSums();
+  const ended = new Set(context.ended);
+  const opened = new Map<string, OpenReservationTable>();
+  const checkpoints = new Map<string, CheckpointFact>();
+  let taken = 0;
+  const takers: Takers = {
+    exchange: (fact: ExchangeFact) => {
+      ended.add(fact.id);
+      settle(fact, sums);
+    },
+    reserve: (fact: ReserveFact) => opened.set(attemptOf(fact), openRow(fact, context)),
+    checkpoint: (fact: CheckpointFact) => {
+      const mine = opened.get(attemptOf(fact));
+      if (mine === undefined) checkpoints.set(attemptOf(fact), fact);
+      else mine.checkpoint_nano_usd = wholeNanoUsd(fact.nanoUsd);
+    },
+    body: (fact: BodyFact) => {
+      const { id, part, atMs, sealed, bytes } = fact;
+      sums.rows.bodies.push({ exchange_id: id, part, at_ms: Math.floor(atMs), sealed, bytes });
+    },
+    // Goes to the log and to the webhook; nothing of it is kept.
+    event: () => undefined,
+  };
+  for (const fact of facts) {
+    // Bodies are told from each other by what they are of.
+    if (ended.has(fact.id) && fact.kind !== 'body') continue;
+    taken++;
+    // The type says which function takes which fact; only the compiler cannot follow it through the table.
+    (takers[fact.kind] as (fact: Fact) => void)(fact);
+  }
+  return {
+    ...sums.result(),
+    opened: [...opened.values()].filter((row) => !ended.has(row.exchange_id)),
+    checkpoints: [...checkpoints.values()].filter(({ id }) => !ended.has(id)),
+    taken,
+  };
+}
+
+function attemptOf({ id, attempt }: { id: string; attempt: number }): string {
+  return `${id} ${attempt}`;
+}
+
+function openRow(fact: ReserveFact, { node, thread }: FoldContext): OpenReservationTable {
+  wholeNanoUsd(fact.nanoUsd);
+  return {
+    exchange_id: fact.id,
+    attempt: fact.attempt,
+    node,
+    thread,
+    floor_nano_usd: wholeNanoUsd(fact.floorNanoUsd),
+    checkpoint_nano_usd: 0,
+    fact: JSON.stringify(fact),
+  };
+}
