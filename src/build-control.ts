@@ -106,6 +106,7 @@ async function load(context: ControlContext, prices: PriceBook, log: Log): Promi
     prices,
     modelFacts,
     pepper: context.pepper,
+    slotOf: context.slots.slotOf,
     nowMs: Date.now(),
     version: 1,
     platform: process.platform,

@@ -46,8 +46,9 @@ async function check(path: string | undefined, io: CliIo): Promise<CheckReport> 
     catalog,
     prices: await createPriceBook({ nowMs: Date.now }),
     modelFacts,
-    // Digests are made and thrown away.
+    // Digests and places in shared memory are made and thrown away.
     pepper: '00',
+    slotOf: () => 0,
     nowMs: Date.now(),
     version: 1,
     platform: process.platform,

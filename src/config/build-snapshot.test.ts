@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 
 import { CATALOG, configFolder } from '../../test/support/config-files.ts';
 import { keyDigest } from '../core/key-digest.ts';
@@ -16,6 +16,7 @@ const PARTS: SnapshotParts = {
   prices: await createPriceBook({ nowMs: () => NOW_MS }),
   modelFacts,
   pepper: 'ab'.repeat(32),
+  slotOf: () => 7,
   nowMs: NOW_MS,
   version: 7,
   platform: 'linux',
@@ -205,6 +206,31 @@ describe('keys', () => {
     expect(JSON.stringify(snapshot)).not.toMatch(new RegExp(`${ENV.KEY}|${ENV.ADMIN}`));
   });
 
+  it('have limits, budgets and bonds', async () => {
+    const rules =
+      'limits: { rpm: 6, concurrent: 2 }, budget: { limit_usd: 0.1, window: day }, budgets: [{ limit_usd: 3, hard: false }]';
+    const bonds = 'tags: [x], ips: [10.0.0.1], user: usr_01234567, team: team_01234567, priority: low, record_bodies: true';
+    const { keys } = await snapshotOf(`keys: [{ name: ci, key: "\${env:KEY}", ${rules}, ${bonds} }]`);
+    const budget = { mode: 'strict', unpriced: 'ceiling', timeZone: 'UTC', slot: 7 };
+    expect(keys[0]).toMatchObject({
+      tags: ['x'],
+      ips: ['10.0.0.1/32'],
+      principal: 'usr_01234567',
+      team: 'team_01234567',
+      priority: 'low',
+      recordBodies: true,
+      rules: {
+        scope: 'key:ci',
+        requests: { slot: 7, perMinute: 6 },
+        concurrent: { slot: 7, most: 2 },
+        budgets: [
+          { ...budget, limitNanoUsd: 100_000_000, window: 'day', hard: true },
+          { ...budget, limitNanoUsd: 3_000_000_000, window: 'month', hard: false },
+        ],
+      },
+    });
+  });
+
   it('minted ones come beside those of the file; a minted admin key gives way to a configured one', async () => {
     const minted = { id: 'm', name: 'm', digests: [{ digest: 'd' }], models: ['*'], agents: [], tags: [], blocked: false };
     const parts = { mintedKeys: [minted], mintedAdminKeyDigest: 'minted' };
@@ -213,6 +239,28 @@ describe('keys', () => {
     expect((await snapshotOf('admin: { key: "${env:ADMIN}" }', parts)).adminKeyDigest).not.toBe('minted');
     expect((await snapshotOf('')).adminKeyDigest).toBe('');
   });
+});
+
+test('models, targets, providers and tags have rules, each a scope of its own', async () => {
+  const limits = 'limits: { rpm: 5 }';
+  const { rules } = await snapshotOf(
+    `providers: { ollama: { ${limits} } }\nmodels: [{ name: "a/*", ${limits}, targets: [{ provider: ollama, model: "*", ${limits} }] }]\n` +
+      `tags: { batch: { ${limits} }, free: {} }`,
+  );
+  const rule = (scope: string) => ({ scope, requests: { slot: 7, perMinute: 5 }, budgets: [] });
+  expect(rules).toEqual({
+    models: { 'a/*': rule('model:a/*') },
+    targets: { 'ollama/*': rule('target:ollama/*') },
+    providers: { ollama: rule('provider:ollama') },
+    tags: { batch: rule('tag:batch') },
+  });
+});
+
+test('places in shared memory do not change the hash; what is counted there does', async () => {
+  const text = (rpm: number) => `keys: [{ name: ci, key: "\${env:KEY}", limits: { rpm: ${rpm} } }]`;
+  const { hash } = await snapshotOf(text(1));
+  expect((await snapshotOf(text(1), { slotOf: () => 8 })).hash).toBe(hash);
+  expect((await snapshotOf(text(2))).hash).not.toBe(hash);
 });
 
 describe('server', () => {

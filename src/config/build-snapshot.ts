@@ -1,13 +1,17 @@
 /** The checked configuration as the snapshot that workers run on. */
 import type { KeyEntry } from '../core/directory.ts';
 import { keyDigest } from '../core/key-digest.ts';
+import type { Rules, ScopeKind, SlotOf } from '../core/rules.ts';
 import type { Catalog } from './catalog-port.ts';
 import type { LoadedConfig } from './load.ts';
+import { resolveGuard } from './resolve-guard.ts';
 import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
 import type { ModelKnowledge } from './resolve.ts';
+import { placedRules, wantedRules } from './resolve-rules.ts';
+import type { RulesConfig } from './schema-rules.ts';
 import type { Config } from './schema.ts';
 import { hashOf } from './snapshot-hash.ts';
-import type { EgressSettings, Model, Provider, ServerSettings, Snapshot, TelemetrySettings } from './snapshot.ts';
+import type { EgressSettings, Model, Provider, ServerSettings, Snapshot, SnapshotRules, TelemetrySettings } from './snapshot.ts';
 import { toCidr } from './values.ts';
 
 export interface SnapshotParts extends ModelKnowledge {
@@ -16,6 +20,7 @@ export interface SnapshotParts extends ModelKnowledge {
   pepper: string;
   nowMs: number;
   version: number;
+  slotOf: SlotOf;
   /** What this machine has: `process.platform`, `os.availableParallelism()`. */
   platform: string;
   cores: number;
@@ -35,11 +40,13 @@ export function buildSnapshot({ settings, pems }: LoadedConfig, parts: SnapshotP
     server: serverOf(settings.server, pems.tls, parts),
     providers,
     models: byPrecedence(settings.models.map((model) => resolveModel(model, providers, parts, createdS))),
-    keys: [...settings.keys.map((key) => resolveKey(key, parts.pepper)), ...(parts.mintedKeys ?? [])],
+    keys: [...settings.keys.map((key) => resolveKey(key, parts)), ...(parts.mintedKeys ?? [])],
+    rules: rulesOf(settings, parts.slotOf),
     adminKeyDigest:
       settings.admin.key === undefined ? (parts.mintedAdminKeyDigest ?? '') : keyDigest(parts.pepper, settings.admin.key),
     pepper: parts.pepper,
     egress: egressOf(settings.egress, pems),
+    guards: settings.guards.map(resolveGuard),
     telemetry: telemetryOf(settings.telemetry),
   };
   return { version: parts.version, hash: hashOf(content), ...content };
@@ -58,6 +65,28 @@ function providersOf(settings: Config, catalog: Catalog): Record<string, Provide
 function byPrecedence(models: Model[]): Model[] {
   const rank = ({ wildcardPrefix }: Model) => (wildcardPrefix === undefined ? Infinity : wildcardPrefix.length);
   return models.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
+}
+
+function rulesOf({ models, providers, tags }: Config, slotOf: SlotOf): SnapshotRules {
+  const targets = models.flatMap((model) =>
+    model.targets.map((target) => [`${target.provider}/${target.model}`, target] as const),
+  );
+  const placed = (kind: ScopeKind, entries: Iterable<readonly [string, RulesConfig]>): Record<string, Rules> =>
+    Object.fromEntries(
+      [...entries].flatMap(([name, config]) => {
+        const rules = placedRules(`${kind}:${name}`, wantedRules(config), slotOf);
+        return rules === undefined ? [] : [[name, rules]];
+      }),
+    );
+  return {
+    models: placed(
+      'model',
+      models.map((model) => [model.name, model] as const),
+    ),
+    targets: placed('target', targets),
+    providers: placed('provider', Object.entries(providers)),
+    tags: placed('tag', Object.entries(tags)),
+  };
 }
 
 function serverOf(config: Config['server'], tls: ServerSettings['tls'], { platform, cores }: SnapshotParts): ServerSettings {

@@ -13,9 +13,11 @@ export function checkModels(root: Tree): ConfigIssue[] {
   return [
     ...duplicates(selectTexts(root, 'models.*.name'), 'a model'),
     ...duplicates(selectTexts(root, 'keys.*.name'), 'a key'),
+    ...duplicates(selectTexts(root, 'guards.*.name'), 'a guard'),
     ...unknownProviders(root),
     ...ownParams(root),
     ...models.flatMap(duplicateTargets),
+    ...twiceLimited(root),
     ...models.flatMap(strayWildcards),
     ...fallbackCircles(root),
   ];
@@ -59,6 +61,22 @@ function duplicateTargets(model: Found): ConfigIssue[] {
       first &&
       `the same provider and model as the target at ${formatPlace(first.node.place)}; give one target more weight instead`;
     return message === undefined ? [] : [issueAt(target.node.place, [...model.path, ...target.path], message)];
+  });
+}
+
+/** A target counts once for all models that it serves: which of two limits would hold? */
+function twiceLimited(root: Tree): ConfigIssue[] {
+  const limited = new Map<string, Found>();
+  return select(root, 'models.*.targets.*').flatMap((target) => {
+    const limits = select(target.node, 'limits')[0];
+    const [provider, name] = [selectTexts(target.node, 'provider')[0], selectTexts(target.node, 'model')[0]];
+    if (limits === undefined || provider === undefined || name === undefined) return [];
+    const id = `${provider.text}/${name.text}`;
+    const first = limited.get(id);
+    if (first === undefined) limited.set(id, limits);
+    const message =
+      first && `this target has limits already, at ${formatPlace(first.keyPlace)}; they hold for all models it serves`;
+    return message === undefined ? [] : [issueAt(limits.keyPlace, [...target.path, ...limits.path], message)];
   });
 }
 

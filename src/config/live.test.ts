@@ -28,6 +28,7 @@ async function watching(given: Record<string, string>, intervalMs = 5) {
       prices: FREE,
       modelFacts: () => undefined,
       pepper: 'ab'.repeat(32),
+      slotOf: () => 0,
       nowMs: Date.now(),
       version: 1,
       platform: 'linux',

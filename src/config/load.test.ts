@@ -38,7 +38,7 @@ describe('what is accepted', () => {
     await using files = await configFolder({ 'gateway.yaml': VALID });
     const result = await files.load({ env: ENV });
     expect(result).toMatchObject({ ok: true, warnings: [], files: [files.path('gateway.yaml')] });
-    expect(result.ok && result.loaded.settings.keys).toEqual([{ name: 'ci', key: KEY, models: ['*'], blocked: false }]);
+    expect(result.ok && result.loaded.settings.keys).toMatchObject([{ name: 'ci', key: KEY, models: ['*'], blocked: false }]);
   });
 
   it('an empty file, empty sections, and no file at all', async () => {
@@ -244,6 +244,29 @@ describe('what is refused, with its line', () => {
       'an open port without an admin key',
       'server: { host: 0.0.0.0 }',
       ['gateway.yaml:1:17 server.host: listening beyond this machine needs an admin key: set `admin.key`'],
+    ],
+    [
+      'a time zone that is nowhere',
+      'keys: [{ name: a, key: "${env:KEY}", budget: { limit_usd: 1, time_zone: Mars/Olympus } }]',
+      ['gateway.yaml:1:73 keys[0].budget.time_zone: must be a time zone such as UTC or Europe/Berlin'],
+    ],
+    [
+      'a team by its name',
+      'keys: [{ name: a, key: "${env:KEY}", team: ours }]',
+      ['gateway.yaml:1:44 keys[0].team: must be an id such as team_…'],
+    ],
+    [
+      'a tag of two words',
+      'tags: { "a b": {} }',
+      ['gateway.yaml:1:9 tags.a b: a tag has 1 to 64 letters, digits, `.`, `_`, `/` and `-`'],
+    ],
+    [
+      'two limits for one target',
+      'providers: { demo: {} }\nmodels:\n  - { name: a, targets: [{ provider: demo, model: x, limits: { rpm: 1 } }] }\n' +
+        '  - { name: b, targets: [{ provider: demo, model: x, limits: { rpm: 2 } }] }',
+      [
+        'gateway.yaml:4:54 models[1].targets[0].limits: this target has limits already, at gateway.yaml:3:54; they hold for all models it serves',
+      ],
     ],
     [
       'a date that machines read differently',

@@ -14,10 +14,7 @@ export const NOT_BUILT: Readonly<Record<string, string>> = {
   'models.*.fallbacks_on': 'fallbacks by cause',
   'models.*.breaker': 'circuit breaking',
   'models.*.targets.*.order': 'order among targets',
-  'models.*.targets.*.limits': 'limits of targets',
   'keys.*.agents': 'grants of agents',
-  'keys.*.limits': 'rate limits of keys',
-  'keys.*.budget': 'budgets of keys',
 };
 
 /** Path pattern → values still to come. */

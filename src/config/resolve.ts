@@ -4,10 +4,13 @@ import { keyDigest } from '../core/key-digest.ts';
 import type { PriceOverride, PriceState } from '../core/price.ts';
 import type { ProviderRow } from '../core/provider-row.ts';
 import type { Quirks } from '../core/quirks.ts';
+import type { SlotOf } from '../core/rules.ts';
 import type { Endpoint, Timeouts } from '../core/target.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
+import { placedRules, wantedRules } from './resolve-rules.ts';
 import type { Config, ModelConfig, ProviderConfig, TargetConfig } from './schema.ts';
 import type { Model, PricedTarget, Provider } from './snapshot.ts';
+import { toCidr } from './values.ts';
 
 /** What is known of models beyond the file; handed in. */
 export interface ModelKnowledge {
@@ -152,15 +155,22 @@ function queryOf(target: TargetConfig, provider: Provider): ModelQuery {
   };
 }
 
-export function resolveKey(config: Config['keys'][number], pepper: string): KeyEntry {
+export function resolveKey(config: Config['keys'][number], { pepper, slotOf }: { pepper: string; slotOf: SlotOf }): KeyEntry {
+  const rules = placedRules(`key:${config.name}`, wantedRules(config), slotOf);
   return {
     id: config.name,
     name: config.name,
     digests: [{ digest: keyDigest(pepper, config.key) }],
     models: config.models,
     agents: [],
-    tags: [],
+    tags: config.tags,
     blocked: config.blocked,
     ...(config.expires_at !== undefined && { expiresAtMs: Date.parse(config.expires_at) }),
+    ...(config.ips !== undefined && { ips: config.ips.map(toCidr) }),
+    ...(config.user !== undefined && { principal: config.user }),
+    ...(config.team !== undefined && { team: config.team }),
+    ...(config.priority !== 'normal' && { priority: config.priority }),
+    ...(config.record_bodies && { recordBodies: true }),
+    ...(rules !== undefined && { rules }),
   };
 }

@@ -29,6 +29,9 @@ function* keysOf(schema: JsonSchema, path = ''): Generator<string> {
   }
 }
 
+/** Sections whose entries have names instead of places in a list. */
+const BY_NAME = new Set(['providers', 'tags']);
+
 const KEYS = [...keysOf(jsonSchema())];
 
 /** Every path that a parsed file uses, in the same form, map keys both by name and as `*`. */
@@ -51,7 +54,7 @@ describe('every key', () => {
   it('has a description', () => {
     const bare = KEYS.filter((key) => {
       const path = key.split('.').map((step) => (step === '*' ? 0 : step));
-      const named = path.map((step, index) => (step === 0 && path[index - 1] === 'providers' ? 'x' : step));
+      const named = path.map((step, index) => (step === 0 && BY_NAME.has(String(path[index - 1])) ? 'x' : step));
       const parent = schemasAt(jsonSchema(), named.slice(0, -1)).flatMap(
         ({ properties }) => properties?.[String(named.at(-1))] ?? [],
       );
@@ -61,7 +64,7 @@ describe('every key', () => {
   });
 
   it('has a line in docs/configuration.md', () => {
-    const shown = (key: string) => key.replace('providers.*', 'providers.<name>').replaceAll('.*', '[]');
+    const shown = (key: string) => key.replace(/^(providers|tags)\.\*/, '$1.<name>').replaceAll('.*', '[]');
     expect(KEYS.filter((key) => key.includes('.') && !PAGE.includes(`| \`${shown(key)}\` |`))).toEqual([]);
     expect(KEYS.filter((key) => !key.includes('.') && !PAGE.includes(`\n### ${key}\n`))).toEqual([]);
   });

@@ -7,22 +7,13 @@
 import * as z from 'zod';
 
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
+import { guards } from './schema-guard.ts';
+import { rulesFields } from './schema-rules.ts';
+import { int, text } from './schema-parts.ts';
 import * as values from './values.ts';
 
 const MAX_MS = 86_400_000;
 const MAX_BYTES = 1_099_511_627_776;
-
-/** A string that passes one of the checks of values.ts. */
-function text(problem?: (value: string) => string | undefined) {
-  return z.string().check((context) => {
-    const message = context.value === '' ? 'must not be empty' : problem?.(context.value);
-    if (message !== undefined) context.issues.push({ code: 'custom', message, input: context.value });
-  });
-}
-
-function int(min: number, max: number) {
-  return z.int().min(min).max(max);
-}
 
 function weight(others: string) {
   const meaning = `Share of the calls, relative to the other ${others}; 0: only where none of them can be reached.`;
@@ -138,6 +129,7 @@ const provider = z.strictObject({
     .exactOptional()
     .describe('Headers sent with every call. Values that look like credentials must be references.'),
   quirks: quirks.exactOptional(),
+  ...rulesFields,
 });
 
 const price = z
@@ -191,6 +183,7 @@ const target = z.strictObject({
     .array(text())
     .exactOptional()
     .describe('Parameters taken out of what is sent, by their name in the dialect of the target.'),
+  limits: rulesFields.limits,
 });
 
 const modelSchema = z.strictObject({
@@ -206,6 +199,7 @@ const modelSchema = z.strictObject({
       'Greatest answer, in tokens; shown by `/v1/models`, and sent where a dialect demands a limit and the caller set none.',
     ),
   capabilities: z.array(text()).exactOptional().describe('Words shown by `/v1/models`, such as `tools` or `vision`.'),
+  ...rulesFields,
 });
 
 const key = z.strictObject({
@@ -219,7 +213,32 @@ const key = z.strictObject({
     .describe('Date, or date and time with zone, from which the key is refused. Absent: never.'),
   blocked: z.boolean().default(false).describe('`true`: the key is refused.'),
   key: text(values.keyProblem).describe('The secret, by reference: at least 16 visible ASCII characters.'),
+  ...rulesFields,
+  tags: z
+    .array(text(values.tagProblem))
+    .max(16)
+    .default([])
+    .describe('What its calls are counted under, beside the key; a tag may have limits and a budget of its own (`tags`).'),
+  ips: z
+    .array(text(values.cidrProblem))
+    .min(1)
+    .exactOptional()
+    .describe('Address ranges from which it is accepted. Absent: from anywhere.'),
+  user: text(values.idProblem('usr')).exactOptional().describe('Id of the user it belongs to. Absent: to nobody.'),
+  team: text(values.idProblem('team'))
+    .exactOptional()
+    .describe('Id of the team it belongs to, whose grants, limits and budgets hold too. A user must be a member.'),
+  priority: z
+    .enum(['high', 'normal', 'low'])
+    .default('normal')
+    .describe('Who goes first where a limit or the whole process is nearly used up.'),
+  record_bodies: z
+    .boolean()
+    .default(false)
+    .describe('`true`: bodies of its calls are kept, encrypted, for as long as the store keeps them.'),
 });
+
+const tag = z.strictObject(rulesFields);
 
 const admin = z
   .strictObject({
@@ -295,6 +314,8 @@ export const configSchema = z
     providers: z.record(z.string(), provider).default({}).describe('Upstream accounts, by name.'),
     models: z.array(modelSchema).default([]).describe('Public names that clients ask for.'),
     keys: z.array(key).default([]).describe('Virtual keys that clients present.'),
+    tags: z.record(text(values.tagProblem), tag).default({}).describe('Limits and budgets that all keys of a tag share, by tag.'),
+    guards,
     admin,
     egress,
     telemetry,

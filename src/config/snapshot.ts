@@ -9,6 +9,7 @@ import type { KeyEntry } from '../core/directory.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Target } from '../core/target.ts';
 import type { PriceState } from '../core/price.ts';
+import type { Rules } from '../core/rules.ts';
 
 export interface Snapshot {
   /** Counts up with every swap in this process. */
@@ -20,12 +21,41 @@ export interface Snapshot {
   /** Exact names first, then wildcards by falling prefix length; order is the file's within a group. */
   models: Model[];
   keys: KeyEntry[];
+  rules: SnapshotRules;
   /** HMAC(pepper, SHA-256(admin key)), hex. */
   adminKeyDigest: string;
   /** Secret of this installation, hex; digests of keys are made with it. */
   pepper: string;
   egress: EgressSettings;
+  /** In the order they are asked. */
+  guards: GuardSettings[];
   telemetry: TelemetrySettings;
+}
+
+/** A service of the operator's that judges requests and answers. */
+export interface GuardSettings {
+  name: string;
+  url: string;
+  secret: string;
+  stages: ('request' | 'response')[];
+  /** Absent: all. */
+  models?: string[];
+  /** Names or ids; absent: all. */
+  keys?: string[];
+  timeoutMs: number;
+  onFailure: 'block' | 'allow';
+  /** Streams are held until they are whole and judged; else they are judged after they were sent. */
+  holdsStreams: boolean;
+}
+
+/** Limits and budgets of what exchanges choose; those of callers come with them. */
+export interface SnapshotRules {
+  /** By the model's name as configured: `lab/*` counts all that it serves. */
+  models: Record<string, Rules>;
+  /** By the target's id as configured. */
+  targets: Record<string, Rules>;
+  providers: Record<string, Rules>;
+  tags: Record<string, Rules>;
 }
 
 export interface ServerSettings {
@@ -74,6 +104,8 @@ export interface Model {
 }
 
 export interface PricedTarget extends Target {
+  /** Of a wildcard's target, once the star is filled in: the id it is configured under. */
+  configuredId?: string;
   /** Resolved when the snapshot is built; for a wildcard's target resolved per upstream model on first use (workers ask main). */
   priceState: PriceState | { status: 'lazy' };
 }

@@ -1,6 +1,8 @@
 /** What single values must look like. Each answers the complaint, or nothing. No complaint repeats the value. */
 import ipaddr from 'ipaddr.js';
 
+import { webhookKey } from '../lib/webhook-signature.ts';
+
 type Problem = string | undefined;
 
 export function urlProblem(value: string): Problem {
@@ -104,6 +106,29 @@ export function dateProblem(value: string): Problem {
   return isDate && !Number.isNaN(Date.parse(value)) ? undefined : 'must be a date such as 2027-01-31 or 2027-01-31T12:00:00Z';
 }
 
+/** As the machine's own time zone data knows it. */
+export function timeZoneProblem(value: string): Problem {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: value }).format(0);
+    return undefined;
+  } catch {
+    return 'must be a time zone such as UTC or Europe/Berlin';
+  }
+}
+
+/** Names of tags become labels and parts of scopes. */
+export function tagProblem(value: string): Problem {
+  return /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/.test(value)
+    ? undefined
+    : 'a tag has 1 to 64 letters, digits, `.`, `_`, `/` and `-`';
+}
+
+/** Ids of what stands in the store: `team_…`, `usr_…`. */
+export function idProblem(prefix: 'team' | 'usr' | 'svc' | 'org'): (value: string) => Problem {
+  const pattern = new RegExp(`^${prefix}_[0-9a-z]{8,32}$`);
+  return (value) => (pattern.test(value) ? undefined : `must be an id such as ${prefix}_…`);
+}
+
 /** Names of keys become labels and log lines. */
 export function keyNameProblem(name: string): Problem {
   return name.length > 128 || /\p{Cc}/u.test(name)
@@ -127,4 +152,10 @@ export function keyProblem(key: string): Problem {
 /** Keys that we present to a provider; the provider judges their strength. */
 export function credentialProblem(credential: string): Problem {
   return VISIBLE_ASCII.test(credential) ? undefined : 'must hold visible ASCII characters only, without blanks or line breaks';
+}
+
+/** What we sign our own calls with. */
+export function webhookSecretProblem(secret: string): Problem {
+  if (webhookKey(secret) === undefined) return 'must have at least 16 bytes; behind `whsec_` stands base64';
+  return PLACEHOLDER.test(secret) ? 'is a placeholder, not a secret' : undefined;
 }

@@ -44,6 +44,12 @@ export interface Budget {
   unpriced: 'ceiling' | 'block' | 'allow';
 }
 
+/** What one place in shared memory counts. */
+export type SlotKind = 'requests' | 'tokens' | 'concurrent' | `budget:${WindowKind}:${string}`;
+
+/** The place of a scope for that kind, the same one as long as the process lives. */
+export type SlotOf = (scope: Scope, kind: SlotKind) => number;
+
 /** Rules as the data plane enforces them: with the places in shared memory that count for them. Plain data. */
 export interface Rules {
   scope: Scope;

@@ -1,10 +1,11 @@
 import type { PricedTarget, Provider, Snapshot } from '../config/snapshot.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
+import type { Rules } from '../core/rules.ts';
 import { type Authenticate, createAuthenticate } from '../policy/authenticate.ts';
 import { mayUseModel } from '../policy/authorize.ts';
 import type { DirectoryIndex } from '../policy/directory-index.ts';
-import { type Resolve, createResolve } from '../routing/resolve.ts';
+import { type Resolve, type ResolvedModel, createResolve } from '../routing/resolve.ts';
 import { type Redact, createRedact } from '../telemetry/redact.ts';
 
 /** One snapshot, indexed for the hot path. An exchange keeps the line it began on, so that a reload never changes it midway. */
@@ -13,6 +14,10 @@ export interface Line {
   authenticate: Authenticate;
   resolve: Resolve;
   provider: (target: PricedTarget) => Provider;
+  /** Limits and budgets of what an exchange chose; callers bring theirs along. */
+  modelRules: (resolved: ResolvedModel) => readonly Rules[];
+  /** The target's and its provider's. */
+  targetRules: (target: PricedTarget) => readonly Rules[];
   /** Models a caller may use, without wildcards. */
   modelsOf: (caller: Caller) => Snapshot['models'];
   /** Takes every credential of this snapshot out of a text that an upstream wrote. */
@@ -21,10 +26,18 @@ export interface Line {
 
 export function createLine(snapshot: Snapshot, directory: DirectoryIndex): Line {
   const providers = new Map(Object.entries(snapshot.providers));
+  const rules = {
+    models: new Map(Object.entries(snapshot.rules.models)),
+    targets: new Map(Object.entries(snapshot.rules.targets)),
+    providers: new Map(Object.entries(snapshot.rules.providers)),
+  };
   return {
     snapshot,
     authenticate: createAuthenticate(snapshot, directory),
     resolve: createResolve(snapshot.models, mayUseModel),
+    modelRules: ({ model }) => present([rules.models.get(model.name)]),
+    targetRules: ({ id, configuredId, provider }) =>
+      present([rules.targets.get(configuredId ?? id), rules.providers.get(provider)]),
     provider: (target) => {
       const provider = providers.get(target.provider);
       if (provider === undefined) throw new GatewayError('internal', { details: { provider: target.provider } });
@@ -34,6 +47,10 @@ export function createLine(snapshot: Snapshot, directory: DirectoryIndex): Line 
       snapshot.models.filter((model) => model.wildcardPrefix === undefined && mayUseModel(caller, model.name)),
     redact: createRedact(credentialsOf(snapshot)),
   };
+}
+
+function present(rules: readonly (Rules | undefined)[]): Rules[] {
+  return rules.filter((each) => each !== undefined);
 }
 
 function credentialsOf(snapshot: Snapshot): string[] {

@@ -63,7 +63,7 @@ function filled(model: Model, name: string): ResolvedModel {
   const rest = name.slice(model.wildcardPrefix!.length);
   const targets = model.targets.map((target) => {
     const upstreamModel = target.upstreamModel.replace('*', () => rest);
-    return { ...target, upstreamModel, id: `${target.provider}/${upstreamModel}` };
+    return { ...target, upstreamModel, configuredId: target.id, id: `${target.provider}/${upstreamModel}` };
   });
   return { name, model, targets, viaWildcard: true };
 }

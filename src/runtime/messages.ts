@@ -12,6 +12,7 @@ import type { Fact } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Journal, JournalPosition } from './journal.ts';
 import type { SharedMemory, SharedState } from './shared-state.ts';
+import type { SlotBook } from './slots.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Log = (level: LogLevel, fields: Record<string, unknown>, message: string) => void;
@@ -111,6 +112,8 @@ export interface ControlContext {
   config: { path: string } | { text: string };
   /** Secret of the installation, hex. */
   pepper: string;
+  /** Who counts where in shared memory. */
+  slots: SlotBook;
   /** Flags win over the file. */
   overrides: { host?: string; port?: number; workers?: number | 'auto' };
   /** What serves where the configuration names none: `adminKeyDigest` where `admin` is absent, `keys` in first-run mode. */

@@ -18,6 +18,7 @@ import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
 import { bareHost, pinListener } from './pin-listener.ts';
 import { type SharedOverview, createSharedOverview } from './shared-state.ts';
+import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
 import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
 
@@ -146,6 +147,7 @@ function controlContext(settings: StartSettings, dataDir: DataDir, minted: Minte
     controlSocketPath: dataDir.controlSocketPath,
     config: settings.config,
     pepper: dataDir.pepper,
+    slots: createSlotBook(SLOT_SPACE, Date.now),
     overrides: settings.overrides,
     minted: { adminKeyDigest: minted.adminKeyDigest, keys: minted.keys },
     environment: settings.environment,

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+
+import { SlotsExhausted, createSlotBook } from './slots.ts';
+
+const HOUR_MS = 3_600_000;
+
+test('a place stays with its scope and kind; each memory is numbered by itself', () => {
+  const book = createSlotBook({ windows: 9, leases: 9, accounts: 9 }, () => 0);
+  expect(book.slotOf('key:a', 'requests')).toBe(0);
+  expect(book.slotOf('key:a', 'tokens')).toBe(1);
+  expect(book.slotOf('key:a', 'concurrent')).toBe(0);
+  expect(book.slotOf('key:a', 'budget:day:UTC')).toBe(0);
+  expect(book.slotOf('key:a', 'budget:day:Europe/Berlin')).toBe(1);
+  expect(book.slotOf('key:b', 'requests')).toBe(2);
+  expect(book.slotOf('key:a', 'requests')).toBe(0);
+});
+
+test('new accounts are told once', () => {
+  const book = createSlotBook({ windows: 9, leases: 9, accounts: 9 }, () => 0);
+  book.slotOf('team:t', 'budget:day:UTC');
+  book.slotOf('team:t', 'requests');
+  book.slotOf('team:t', 'budget:day:UTC');
+  expect(book.takeNewAccounts()).toEqual([{ slot: 0, scope: 'team:t', kind: 'budget:day:UTC' }]);
+  expect(book.takeNewAccounts()).toEqual([]);
+});
+
+test('what was given back is given out again only when nothing else is left and an hour has passed', () => {
+  let nowMs = 0;
+  const book = createSlotBook({ windows: 2, leases: 1, accounts: 1 }, () => nowMs);
+  book.slotOf('key:a', 'requests');
+  book.forget('key:a');
+  expect(book.slotOf('key:b', 'requests')).toBe(1);
+  expect(() => book.slotOf('key:c', 'requests')).toThrow(SlotsExhausted);
+  nowMs = HOUR_MS;
+  expect(book.slotOf('key:c', 'requests')).toBe(0);
+  expect(() => book.slotOf('key:d', 'requests')).toThrow(SlotsExhausted);
+});

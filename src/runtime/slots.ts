@@ -1,0 +1,99 @@
+/**
+ * Places in shared memory, by what they count for. Main gives them out; workers find them in the rules they are sent.
+ *
+ * Windows, leases and accounts are memories of their own, each numbered from 0. A place stays with its scope and kind until the scope is forgotten; one that was
+ * given back waits at the end of the row, so that exchanges still under way do not count for a stranger.
+ */
+import type { Scope, SlotKind, SlotOf } from '../core/rules.ts';
+
+/** How many places each memory has. */
+export interface SlotSpace {
+  windows: number;
+  leases: number;
+  accounts: number;
+}
+
+/** Pages of memory that nobody counts in cost nothing. */
+export const SLOT_SPACE: SlotSpace = { windows: 131_072, leases: 131_072, accounts: 131_072 };
+
+export interface NewAccount {
+  slot: number;
+  scope: Scope;
+  /** `budget:<window>:<zone>`. */
+  kind: SlotKind;
+}
+
+export interface SlotBook {
+  /** Throws SlotsExhausted where the memory has none left. */
+  slotOf: SlotOf;
+  /** Gives back all places of a scope that is gone. */
+  forget: (scope: Scope) => void;
+  /** Accounts given out since the last call: whoever puts rules in force fills them first. */
+  takeNewAccounts: () => NewAccount[];
+}
+
+export class SlotsExhausted extends Error {
+  constructor(memory: keyof SlotSpace) {
+    super(`no place is left in shared memory for more ${memory === 'accounts' ? 'budgets' : 'limits'}`);
+    this.name = 'SlotsExhausted';
+  }
+}
+
+/** Longer than nearly every exchange lasts. */
+const QUARANTINE_MS = 3_600_000;
+
+interface Memory {
+  name: keyof SlotSpace;
+  size: number;
+  next: number;
+  /** Oldest first. */
+  freed: { slot: number; atMs: number }[];
+}
+
+export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook {
+  const memories = {
+    windows: memoryOf('windows', space),
+    leases: memoryOf('leases', space),
+    accounts: memoryOf('accounts', space),
+  };
+  const places = new Map<Scope, Map<SlotKind, number>>();
+  let newAccounts: NewAccount[] = [];
+  return {
+    slotOf(scope, kind) {
+      const known = places.get(scope)?.get(kind);
+      if (known !== undefined) return known;
+      const memory = memories[memoryFor(kind)];
+      const slot = take(memory, nowMs());
+      places.set(scope, (places.get(scope) ?? new Map<SlotKind, number>()).set(kind, slot));
+      if (memory === memories.accounts) newAccounts.push({ slot, scope, kind });
+      return slot;
+    },
+    forget(scope) {
+      const atMs = nowMs();
+      for (const [kind, slot] of places.get(scope) ?? []) memories[memoryFor(kind)].freed.push({ slot, atMs });
+      places.delete(scope);
+    },
+    takeNewAccounts() {
+      const taken = newAccounts;
+      newAccounts = [];
+      return taken;
+    },
+  };
+}
+
+function memoryOf(name: keyof SlotSpace, space: SlotSpace): Memory {
+  return { name, size: space[name], next: 0, freed: [] };
+}
+
+function memoryFor(kind: SlotKind): keyof SlotSpace {
+  if (kind === 'requests' || kind === 'tokens') return 'windows';
+  return kind === 'concurrent' ? 'leases' : 'accounts';
+}
+
+function take(memory: Memory, nowMs: number): number {
+  if (memory.next < memory.size) return memory.next++;
+  const oldest = memory.freed[0];
+  if (oldest === undefined || oldest.atMs > nowMs - QUARANTINE_MS) throw new SlotsExhausted(memory.name);
+  memory.freed.shift();
+  return oldest.slot;
+}
