@@ -1,10 +1,23 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Hono } from 'hono';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { type ControlStatus, createControlApp } from './app.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { keyDigest } from '../core/key-digest.ts';
+import { openStore } from '../store/sql/open.ts';
+import { createControlApp } from './app.ts';
+import { auditKey } from './audit-chain.ts';
+import { createAuditTrail } from './audit-trail.ts';
+import type { Services } from './contract/ports.ts';
+import { createRouteTable } from './contract/table.ts';
+import { identifyByBearer } from './identify.ts';
+import { createAdminHandler } from './mount.ts';
+import type { ControlStatus } from './routes/status.ts';
+import { ADMIN_ROUTES } from './routes/table.ts';
 import { serveControl } from './server.ts';
 
 const socketPath = join(mkdtempSync(join(tmpdir(), 'control-')), 'control.sock');
@@ -22,19 +35,28 @@ const status: ControlStatus = {
 let metrics = (): Promise<string> => Promise.resolve('signalbox_up 1\n');
 let server: { close: () => Promise<void> };
 
+const PEPPER = '5a'.repeat(32);
+const onFailure = (error: unknown): void => void failures.push(error);
+
+async function controlApp(): Promise<Hono> {
+  const store = await openStore(':memory:');
+  const snapshot = (): Snapshot => ({ pepper: PEPPER, adminKeyDigest: keyDigest(PEPPER, 'the-admin-key') }) as Snapshot;
+  const services = { store, snapshot, nowMs: Date.now, random: randomBytes, status: () => status, metricsText: () => metrics() };
+  const admin = createAdminHandler({
+    table: createRouteTable(ADMIN_ROUTES),
+    services: services as Partial<Services> as Services,
+    audit: createAuditTrail({ store: store.audit, key: auditKey(PEPPER), nowMs: Date.now, onCheckpoint: () => undefined }),
+    identify: [identifyByBearer({ snapshot, personOf: () => null })],
+    onFailure,
+  });
+  return createControlApp({ admin, onFailure });
+}
+
 beforeAll(async () => {
   server = await serveControl({
     socketPath,
-    app: () =>
-      Promise.resolve(
-        createControlApp({
-          isAdminKey: (key) => key === 'the-admin-key',
-          status: () => status,
-          metricsText: () => metrics(),
-          onFailure: (error) => failures.push(error),
-        }),
-      ),
-    onFailure: (error) => failures.push(error),
+    app: controlApp,
+    onFailure,
     extra: (request, response) => {
       if (request.url !== '/demo/v1/models') return false;
       response.end('demo');

@@ -16,6 +16,7 @@ export const ERRORS = {
   bad_host: { status: 400, retry: 'never', message: 'The Host header is missing or malformed' },
   bad_target: { status: 400, retry: 'never', message: 'The request target is malformed' },
   bad_header: { status: 400, retry: 'never', message: 'A request header is malformed or repeated' },
+  guard_blocked: { status: 400, retry: 'never', message: 'A guard of the operator refused this' },
   missing_key: { status: 401, retry: 'never', message: 'No key was presented' },
   invalid_key: { status: 401, retry: 'never', message: 'The key is not known' },
   conflicting_keys: { status: 401, retry: 'never', message: 'Two different keys were presented' },
@@ -28,6 +29,8 @@ export const ERRORS = {
   model_not_found: { status: 404, retry: 'never', message: 'The model does not exist or this key has no access to it' },
   not_found: { status: 404, retry: 'never', message: 'There is nothing at this path' },
   method_not_allowed: { status: 405, retry: 'never', message: 'This path does not accept this method' },
+  conflict: { status: 409, retry: 'never', message: 'Something of that identity is there already, or has changed in between' },
+  precondition_failed: { status: 412, retry: 'never', message: 'It is no longer what `If-Match` names' },
   request_timeout: { status: 408, retry: 'now', message: 'The request was not received in time' },
   body_too_large: { status: 413, retry: 'never', message: 'The request body is too large' },
   too_deep: { status: 400, retry: 'never', message: 'The request body is nested too deeply' },
@@ -43,7 +46,9 @@ export const ERRORS = {
   upstream_incomplete: { status: 502, retry: 'now', message: 'The upstream ended its answer before it was complete' },
   egress_refused: { status: 502, retry: 'never', message: 'The egress policy refused the upstream address' },
   overloaded: { status: 503, retry: 'later', message: 'Signalbox is at capacity' },
+  store_down: { status: 503, retry: 'later', message: 'The store cannot be used now' },
   draining: { status: 503, retry: 'later', message: 'Signalbox is shutting down' },
+  guard_unavailable: { status: 503, retry: 'later', message: 'A guard that must be asked first did not answer' },
   no_target: { status: 503, retry: 'later', message: 'No target of this model is available' },
   upstream_overloaded: { status: 503, retry: 'later', message: 'The upstream is overloaded' },
   upstream_rate_limited: { status: 429, retry: 'later', message: 'The upstream refused for its own rate limit' },
@@ -63,6 +68,8 @@ export interface ErrorDetails {
   retryAfterS?: number;
   /** False: tell clients that retry by themselves (`x-should-retry`) not to. */
   shouldRetry?: boolean;
+  /** Everything that is wrong with a request to the control plane, place by place. */
+  issues?: readonly { param: string; message: string }[];
   /** Up to three names the caller may have meant. */
   nearest?: readonly string[];
   /** HTTP status the upstream gave, for the log. */

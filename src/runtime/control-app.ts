@@ -1,14 +1,16 @@
-/** The control plane's routes, fed from this process. */
-import { timingSafeEqual } from 'node:crypto';
+/** The control plane, fed from this process. */
+import { randomBytes } from 'node:crypto';
 import type { Hono } from 'hono';
 
 import type { Snapshot } from '../config/snapshot.ts';
-import { keyDigest } from '../core/key-digest.ts';
+import type { Services } from '../control/contract/ports.ts';
+import type { Store } from '../store/store.ts';
 import type { Control, WorkerStatus } from './messages.ts';
 import { errorText } from './start-error.ts';
 
 export interface ControlAppParts {
   control: Control;
+  store: Store;
   version: string;
   configPath: string | undefined;
   /** The snapshot in force. */
@@ -18,16 +20,62 @@ export interface ControlAppParts {
   uptimeMs: () => number;
 }
 
+const CHECKPOINT_MS = 3_600_000;
+
+/** Loads what only a gateway that is managed needs. */
 export async function controlAppOf(parts: ControlAppParts): Promise<Hono> {
-  const { createControlApp } = await import('../control/app.ts');
-  return createControlApp({
-    isAdminKey: (key) => isAdminKey(parts.snapshot(), key),
+  const { control, store, snapshot } = parts;
+  const [
+    { createControlApp },
+    { createAdminHandler },
+    { createRouteTable },
+    { ADMIN_ROUTES },
+    { identifyByBearer },
+    audit,
+    chain,
+  ] = await Promise.all([
+    import('../control/app.ts'),
+    import('../control/mount.ts'),
+    import('../control/contract/table.ts'),
+    import('../control/routes/table.ts'),
+    import('../control/identify.ts'),
+    import('../control/audit-trail.ts'),
+    import('../control/audit-chain.ts'),
+  ]);
+  const onFailure = (error: unknown): void => {
+    control.log('error', { error: errorText(error) }, 'the control plane failed to answer');
+  };
+  const trail = audit.createAuditTrail({
+    store: store.audit,
+    key: chain.auditKey(snapshot().pepper),
+    nowMs: Date.now,
+    onCheckpoint: ({ seq, hash }) => control.log('info', { seq, hash }, 'audit log checkpoint'),
+  });
+  setInterval(() => trail.checkpoint(), CHECKPOINT_MS).unref();
+  const admin = createAdminHandler({
+    table: createRouteTable(ADMIN_ROUTES),
+    services: servicesOf(parts),
+    audit: trail,
+    identify: [identifyByBearer({ snapshot, personOf: () => null })],
+    onFailure,
+  });
+  return createControlApp({ admin, onFailure });
+}
+
+function servicesOf(parts: ControlAppParts): Services {
+  const { control, store, snapshot } = parts;
+  return {
+    store,
+    snapshot,
+    nowMs: Date.now,
+    random: randomBytes,
+    metricsText: control.metricsText,
     status: () => ({
       version: parts.version,
       uptime_s: Math.floor(parts.uptimeMs() / 1000),
       config_file: parts.configPath ?? null,
-      snapshot_hash: parts.snapshot().hash,
-      snapshot_version: parts.snapshot().version,
+      snapshot_hash: snapshot().hash,
+      snapshot_version: snapshot().version,
       workers: parts.workers().map((worker) => ({
         worker: worker.worker,
         generation: worker.generation,
@@ -38,13 +86,5 @@ export async function controlAppOf(parts: ControlAppParts): Promise<Hono> {
         heartbeat_age_ms: worker.heartbeatAgeMs,
       })),
     }),
-    metricsText: parts.control.metricsText,
-    onFailure: (error) => parts.control.log('error', { error: errorText(error) }, 'the control plane failed to answer'),
-  });
-}
-
-function isAdminKey({ pepper, adminKeyDigest }: Snapshot, key: string): boolean {
-  const presented = Buffer.from(keyDigest(pepper, key));
-  const expected = Buffer.from(adminKeyDigest);
-  return presented.length === expected.length && timingSafeEqual(presented, expected);
+  };
 }

@@ -20,6 +20,7 @@ import { bareHost, pinListener } from './pin-listener.ts';
 import { type SharedOverview, createSharedOverview } from './shared-state.ts';
 import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
+import { createStoreClient } from './store-rpc.ts';
 import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
 
 export interface StartSettings {
@@ -119,7 +120,16 @@ function openControl({ settings, dataDir, control, supervisor, snapshot }: Contr
   return serveControl({
     socketPath: dataDir.controlSocketPath,
     extra: control.extra,
-    app: () => controlAppOf({ control, version: settings.version, configPath, snapshot, workers, uptimeMs }),
+    app: () =>
+      controlAppOf({
+        control,
+        store: createStoreClient().store,
+        version: settings.version,
+        configPath,
+        snapshot,
+        workers,
+        uptimeMs,
+      }),
     onFailure: (error) => control.log('error', { error: errorText(error) }, 'the control plane failed to answer'),
   });
 }

@@ -2,12 +2,14 @@
  * What Signalbox keeps beyond a run: the record of exchanges and money, entities, documents, the audit log, people. Groups of async functions over
  * plain data, because they are called across a thread; the same interface stands on both sides.
  */
+import type { AuditPort } from './ports/audit.ts';
 import type { FactsPort } from './ports/facts.ts';
 import type { LedgerPort } from './ports/ledger.ts';
 
 export interface Store {
   readonly facts: FactsPort;
   readonly ledger: LedgerPort;
+  readonly audit: AuditPort;
   /** Ends what is open; nothing may be called after. */
   close(): Promise<void>;
 }

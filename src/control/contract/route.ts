@@ -6,7 +6,7 @@ import * as z from 'zod';
 
 import type { Access } from './access.ts';
 import type { Identity } from './actor.ts';
-import type { Services } from './services.ts';
+import type { Services } from './ports.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 

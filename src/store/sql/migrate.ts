@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 
 import { StoreError } from '../store.ts';
+import { audit } from './migrations/audit.ts';
 import { ledger } from './migrations/ledger.ts';
 import { usage } from './migrations/usage.ts';
 
@@ -12,6 +13,7 @@ type Up = (db: Kysely<unknown>) => Promise<void>;
 const MIGRATIONS: readonly (readonly [name: string, up: Up])[] = [
   ['01-ledger', ledger],
   ['02-usage', usage],
+  ['05-audit', audit],
 ];
 
 /** Answers the names of those that ran now. Each is one transaction; two nodes that start at once wait for each other. */

@@ -2,6 +2,7 @@
 import { type Dialect, Kysely, sql } from 'kysely';
 
 import type { Store } from '../store.ts';
+import { createAuditStore } from './audit.ts';
 import { asStoreError } from './errors.ts';
 import { createFactsStore } from './facts.ts';
 import { createLedgerStore } from './ledger.ts';
@@ -64,6 +65,7 @@ function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
   return {
     facts: speaking(createFactsStore(db, durable)),
     ledger: speaking(createLedgerStore(db)),
+    audit: speaking(createAuditStore(db)),
     close: () => db.destroy(),
   };
 }

@@ -1,5 +1,6 @@
 /** All tables, group by group. */
+import type { AuditTables } from './tables/audit.ts';
 import type { LedgerTables } from './tables/ledger.ts';
 import type { UsageTables } from './tables/usage.ts';
 
-export type Tables = LedgerTables & UsageTables;
+export type Tables = AuditTables & LedgerTables & UsageTables;
