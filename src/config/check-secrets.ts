@@ -7,6 +7,8 @@ import type { Tree } from './tree.ts';
 
 const KEYS = ['admin.key', 'keys.*.key'];
 const CREDENTIALS = ['providers.*.api_key', 'providers.*.api_keys.*', 'providers.*.endpoints.*.api_key', 'server.tls.key'];
+/** What only we and one service of the operator's know: without the word `none`. */
+const SHARED_SECRETS = ['guards.*.secret'];
 const HEADERS = ['providers.*.headers.*', 'telemetry.otlp.headers.*'];
 const SECRET_HEADER = /auth|key|token|secret|cookie|password/i;
 
@@ -18,7 +20,7 @@ export function checkSecrets(root: Tree): ConfigIssue[] {
 
 function literalSecrets(root: Tree): ConfigIssue[] {
   const isCredential = (pattern: string) => CREDENTIALS.includes(pattern);
-  return [...KEYS, ...CREDENTIALS].flatMap((pattern) =>
+  return [...KEYS, ...CREDENTIALS, ...SHARED_SECRETS].flatMap((pattern) =>
     selectTexts(root, pattern)
       .filter(({ node, text }) => !isWholeReference(node.reference) && !(isCredential(pattern) && text === 'none'))
       .map(({ node, path }) => issueAt(node.place, path, LITERAL)),

@@ -20,6 +20,7 @@ export interface Snapshot {
   providers: Record<string, Provider>;
   /** Exact names first, then wildcards by falling prefix length; order is the file's within a group. */
   models: Model[];
+  /** Those of the file and of the first run; the store's come by the directory. */
   keys: KeyEntry[];
   rules: SnapshotRules;
   /** HMAC(pepper, SHA-256(admin key)), hex. */

@@ -26,9 +26,12 @@ function doubledVersionPaths(root: Tree, catalog: Catalog): ConfigIssue[] {
 
 function grantsOfNothing(root: Tree): ConfigIssue[] {
   const names = selectTexts(root, 'models.*.name').map(({ text }) => text);
-  return selectTexts(root, 'keys.*.models.*')
-    .filter(({ text }) => !names.some((name) => overlaps(text, name)))
-    .map(({ node, path, text }) => issueAt(node.place, path, 'grants no model that is configured', nearest(text, names)));
+  const idle = (pattern: string) => selectTexts(root, pattern).filter(({ text }) => !names.some((name) => overlaps(text, name)));
+  const issues = (pattern: string, verb: string) =>
+    idle(pattern).map(({ node, path, text }) =>
+      issueAt(node.place, path, `${verb} no model that is configured`, nearest(text, names)),
+    );
+  return [...issues('keys.*.models.*', 'grants'), ...issues('guards.*.models.*', 'names')];
 }
 
 /** Whether any name can match both, each a name or a `prefix*`. */

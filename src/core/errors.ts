@@ -23,7 +23,7 @@ export const ERRORS = {
   admin_key_on_inference: {
     status: 401,
     retry: 'never',
-    message: 'The admin key manages; it does not call models. Use a virtual key',
+    message: 'The admin key and management tokens manage; they do not call models. Use a virtual key',
   },
   forbidden: { status: 403, retry: 'never', message: 'This key may not do that' },
   model_not_found: { status: 404, retry: 'never', message: 'The model does not exist or this key has no access to it' },

@@ -13,7 +13,7 @@ import type { Warning } from './chat.ts';
 export type Outcome =
   /** Whole answer delivered. */
   | 'ok'
-  /** Refused by us before any attempt. */
+  /** Refused by us: before any attempt, or by a guard that saw the answer. */
   | 'refused'
   /** The upstream answered an error, in its status or in its stream. */
   | 'upstream_error'
@@ -52,6 +52,15 @@ export interface AttemptSpend {
   /** Its usage, where it is not the exchange's. */
   inputTokens?: number;
   outputTokens?: number;
+}
+
+/** What a guard said of a request or an answer. */
+export interface GuardFact {
+  name: string;
+  stage: 'request' | 'response';
+  /** `failed`: it did not answer in time or in its own form; what then happened its `on_failure` says. `observed`: asked only after the answer was sent. */
+  verdict: 'allow' | 'block' | 'replace' | 'failed' | 'observed';
+  ms: number;
 }
 
 /** `cost` is absent where no usage is known; `unpriced` says that usage is known and no price is. */
@@ -93,6 +102,8 @@ export interface ExchangeFact {
   costNanoUsd?: number;
   unpriced?: boolean;
   attempts: AttemptFact[];
+  /** In the order they were asked. */
+  guards?: GuardFact[];
   warnings: Warning[];
   requestBytes: number;
   responseBytes: number;

@@ -8,6 +8,7 @@ import { attemptInTurn } from './attempt.ts';
 import { readClientBody } from './body.ts';
 import { countLocally } from './count-tokens.ts';
 import { type Exchange, beginExchange, noteFailure, settle } from './exchange.ts';
+import { guardBefore, guardsOf } from './guard.ts';
 import type { Plane } from './plane.ts';
 import { exchangeHeaders } from './reply-headers.ts';
 import { replyStream } from './reply-stream.ts';
@@ -30,10 +31,12 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
   watchClient(exchange);
   try {
     exchange.caller = line.authenticate(request.headers, plane.nowMs(), request.clientIp);
-    const body = readClientBody(await readBytes(exchange, request));
-    exchange.stream = body.stream;
-    exchange.askedModel = body.model;
-    exchange.resolved = servable(line.resolve(body.model, exchange.caller), exchange);
+    const asked = readClientBody(await readBytes(exchange, request));
+    exchange.stream = asked.stream;
+    exchange.askedModel = asked.model;
+    exchange.resolved = servable(line.resolve(asked.model, exchange.caller), exchange);
+    const guards = guardsOf(exchange, 'request');
+    const body = guards.length === 0 ? asked : await guardBefore(exchange, guards, asked);
     if (exchange.resolved.targets.length === 0 && surface.name === 'count_tokens') return countLocally(exchange, body, response);
     const served = await attemptInTurn(exchange, body);
     if (isEventStream(served.answer)) await replyStream(exchange, served, response);

@@ -2,7 +2,7 @@ import type { PricedTarget } from '../config/snapshot.ts';
 import type { Warning } from '../core/chat.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
-import type { AttemptFact, ExchangeFact, Outcome } from '../core/exchange.ts';
+import type { AttemptFact, ExchangeFact, GuardFact, Outcome } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Scope } from '../core/rules.ts';
 import type { Usage } from '../core/usage.ts';
@@ -26,6 +26,8 @@ export interface Exchange {
   readonly trace: NonNullable<ExchangeFact['trace']> & { state?: string };
   readonly attempts: AttemptFact[];
   readonly warnings: Warning[];
+  /** Verdicts, in their order. */
+  guards?: GuardFact[];
   stream: boolean;
   caller?: Caller;
   askedModel?: string;
@@ -123,6 +125,7 @@ export function noteFailure(exchange: Exchange, thrown: unknown, outcome?: Outco
 function outcomeOf(exchange: Exchange, error: GatewayError): Outcome {
   if (exchange.gone || error.code === 'client_gone') return 'client_gone';
   if (error.code === 'internal') return 'internal_error';
+  if (error.code === 'guard_blocked' || error.code === 'guard_unavailable') return 'refused';
   if (error.code === 'upstream_incomplete') return 'upstream_incomplete';
   return exchange.attempts.length === 0 ? 'refused' : 'upstream_error';
 }
@@ -180,6 +183,7 @@ function factOf(exchange: Exchange): ExchangeFact {
       firstByteMs: exchange.firstByteAt === undefined ? undefined : exchange.firstByteAt - request.startedAt,
       finish: exchange.finish?.slice(0, MAX_WORD_LENGTH),
       usage: exchange.usage,
+      guards: exchange.guards,
       trace: tracePart(exchange.trace),
     }),
     ...moneyPart(exchange.cost),

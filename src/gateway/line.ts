@@ -7,6 +7,8 @@ import { mayUseModel } from '../policy/authorize.ts';
 import type { DirectoryIndex } from '../policy/directory-index.ts';
 import { type Resolve, type ResolvedModel, createResolve } from '../routing/resolve.ts';
 import { type Redact, createRedact } from '../telemetry/redact.ts';
+import { createWebhookGuard } from './guard-webhook.ts';
+import type { Guard } from './guard.ts';
 
 /** One snapshot, indexed for the hot path. An exchange keeps the line it began on, so that a reload never changes it midway. */
 export interface Line {
@@ -22,6 +24,7 @@ export interface Line {
   modelsOf: (caller: Caller) => Snapshot['models'];
   /** Takes every credential of this snapshot out of a text that an upstream wrote. */
   redact: Redact;
+  guards: readonly Guard[];
 }
 
 export function createLine(snapshot: Snapshot, directory: DirectoryIndex): Line {
@@ -46,6 +49,7 @@ export function createLine(snapshot: Snapshot, directory: DirectoryIndex): Line 
     modelsOf: (caller) =>
       snapshot.models.filter((model) => model.wildcardPrefix === undefined && mayUseModel(caller, model.name)),
     redact: createRedact(credentialsOf(snapshot)),
+    guards: snapshot.guards.map(createWebhookGuard),
   };
 }
 

@@ -1,13 +1,14 @@
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 import { GatewayError } from '../core/errors.ts';
 import type { Usage } from '../core/usage.ts';
-import { relayStream } from '../upstream/relay.ts';
+import { createRelayStage } from '../upstream/relay.ts';
 import { pumpStream } from '../upstream/stream.ts';
-import type { StreamResult } from '../upstream/types.ts';
+import type { StreamResult, StreamStage } from '../upstream/types.ts';
 import { type Served, closeAttempt } from './attempt.ts';
 import { cleanErrors } from './clean.ts';
 import { type Exchange, noteFailure } from './exchange.ts';
+import { type HeldStream, deliverHeld, holdStream, holdsStream, observed } from './guard-stream.ts';
 import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
 import { unreadable } from './reply-unary.ts';
 import { createTranslateStage } from './translate-stage.ts';
@@ -24,17 +25,35 @@ export async function replyStream(exchange: Exchange, served: Served, response: 
   const { prepared, attempt } = served;
   if (prepared.translation !== undefined && !exchange.stream)
     throw unreadable(exchange, 'it is a stream, and none was asked for');
-  const streamed = prepared.translation === undefined ? relay(exchange, served, response) : translate(exchange, served, response);
+  const staged = prepared.translation === undefined ? relay(exchange, served) : translate(exchange, served);
+  setHead(response, served.answer.status, staged.headers);
   const waitedFrom = performance.now();
-  const result = await streamed.result;
+  const { result, held } = await receive(exchange, served, { stage: staged.stage, response });
   exchange.waitedMs += performance.now() - waitedFrom;
-  noteStream(exchange, { result, ...streamed.told() });
+  noteStream(exchange, { result, ...staged.told() });
   if (result.firstByteAt !== undefined) {
     exchange.firstByteAt = result.firstByteAt;
     attempt.fact.firstByteMs = result.firstByteAt - attempt.startedAt;
   }
   closeAttempt(attempt, exchange.failure);
+  if (held !== undefined && result.end !== 'incomplete') return deliverHeld(exchange, held, response);
   if (exchange.failure !== undefined && !response.headersSent && !exchange.gone) throw exchange.failure;
+}
+
+/** Sends it as it comes, or takes it in whole where a guard wants to see it first. */
+async function receive(
+  exchange: Exchange,
+  served: Served,
+  { stage, response }: { stage: StreamStage; response: ServerResponse },
+): Promise<{ result: StreamResult; held?: HeldStream }> {
+  if (holdsStream(exchange)) {
+    const held = await holdStream(exchange, served, stage);
+    return { result: held.result, held };
+  }
+  const watched = observed(exchange, stage);
+  const result = await pumpStream(served.answer.body, response, watched.stage, { wheel: exchange.plane.wheel });
+  watched.judge();
+  return { result };
 }
 
 /** What a stream said of itself. */
@@ -46,35 +65,39 @@ interface Told {
   said: string | undefined;
 }
 
-interface Streamed {
-  result: Promise<StreamResult>;
+/** How a stream is to be read and sent. */
+interface Staged {
+  stage: StreamStage;
+  headers: OutgoingHttpHeaders;
   told: () => Told;
 }
 
-function relay(exchange: Exchange, { answer, prepared }: Served, response: ServerResponse): Streamed {
-  const { surface, request, plane } = exchange;
+function relay(exchange: Exchange, { answer, prepared }: Served): Staged {
+  const { surface, request } = exchange;
   const tap = cleanErrors(surface.tap({ stripUsage: prepared.stripUsage }), exchange.line.redact);
-  setHead(response, answer.status, { ...STREAM_HEADERS, ...answerHeaders(exchange, answer) });
   const failEvent = (error: GatewayError): string => surface.errors.event(exchange.cut ?? error, request.id);
-  const result = relayStream({ body: answer.body, tap, failEvent, rewrite: true }, response, {
-    wheel: plane.wheel,
-  });
-  return { result, told: () => ({ usage: tap.usage, finish: tap.finish, model: tap.model, said: tap.failure?.message }) };
+  return {
+    stage: createRelayStage({ tap, failEvent, rewrite: true }),
+    headers: { ...STREAM_HEADERS, ...answerHeaders(exchange, answer) },
+    told: () => ({ usage: tap.usage, finish: tap.finish, model: tap.model, said: tap.failure?.message }),
+  };
 }
 
-function translate(exchange: Exchange, { answer, prepared }: Served, response: ServerResponse): Streamed {
+function translate(exchange: Exchange, { prepared }: Served): Staged {
   const { surface, request, plane } = exchange;
   const { dialect, request: asked } = prepared.translation!;
   const context = { requestId: request.id, nowS: Math.floor(plane.nowMs() / 1000), includeUsage: asked.includeUsage };
   const stage = createTranslateStage({ from: dialect, to: surface.dialect!, context, exchange });
-  setHead(response, answer.status, { ...exchangeHeaders(exchange), ...STREAM_HEADERS });
-  const result = pumpStream(answer.body, response, stage, { wheel: plane.wheel });
   const { notes } = stage;
-  return { result, told: () => ({ usage: notes.usage, finish: notes.finish, model: notes.model, said: notes.failure?.message }) };
+  return {
+    stage,
+    headers: { ...exchangeHeaders(exchange), ...STREAM_HEADERS },
+    told: () => ({ usage: notes.usage, finish: notes.finish, model: notes.model, said: notes.failure?.message }),
+  };
 }
 
 /** The head leaves with the first event, so that an upstream which fails before it can still be answered with a status. */
-function setHead(response: ServerResponse, status: number, headers: Record<string, unknown>): void {
+function setHead(response: ServerResponse, status: number, headers: OutgoingHttpHeaders): void {
   response.statusCode = status;
   for (const name in headers) response.setHeader(name, headers[name] as string);
 }

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 import type { ChatResponse } from '../core/chat.ts';
 import { GatewayError } from '../core/errors.ts';
@@ -11,6 +11,7 @@ import { type Collected, collect, pipeBody } from '../upstream/unary.ts';
 import type { Served } from './attempt.ts';
 import { closeAttempt } from './attempt.ts';
 import { type Exchange, costOf } from './exchange.ts';
+import { guardAnswer, guardsOf } from './guard.ts';
 import { isCallersOwn, refusalOf } from './refusal.ts';
 import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
 import { cleanBytes } from './clean.ts';
@@ -26,7 +27,7 @@ const HOLD_CHANGED_BYTES = 64 * 1024 * 1024;
 export async function replyUnary(exchange: Exchange, served: Served, response: ServerResponse): Promise<void> {
   const { answer, prepared, attempt } = served;
   const waitedFrom = performance.now();
-  const collected = await hold(served, (bytes) => exchange.request.reserve(bytes));
+  const collected = await hold(exchange, served);
   exchange.waitedMs += performance.now() - waitedFrom;
   if ('error' in collected) throw collected.error;
   exchange.firstByteAt = performance.now();
@@ -41,9 +42,10 @@ export async function replyUnary(exchange: Exchange, served: Served, response: S
   else await translateWhole(exchange, served, { bytes: collected.whole, response });
 }
 
-async function hold({ answer, prepared }: Served, reserve: (bytes: number) => boolean): Promise<Collected> {
+async function hold(exchange: Exchange, { answer, prepared }: Served): Promise<Collected> {
+  const reserve = (bytes: number): boolean => exchange.request.reserve(bytes);
   const contentLength = answer.headers['content-length'];
-  const maxBytes = prepared.translation === undefined ? HOLD_BYTES : HOLD_CHANGED_BYTES;
+  const maxBytes = mustBeHeld(exchange, prepared) ? HOLD_CHANGED_BYTES : HOLD_BYTES;
   const collected = await collect(answer.body, { maxBytes, contentLength, reserve });
   if (!prepared.base64 || !('head' in collected) || !beginsWithNumbers(collected.head)) return collected;
   const rest = await collect(answer.body, { maxBytes: HOLD_CHANGED_BYTES, contentLength: undefined, reserve });
@@ -51,6 +53,22 @@ async function hold({ answer, prepared }: Served, reserve: (bytes: number) => bo
   return 'whole' in rest
     ? { whole: Buffer.concat([collected.head, rest.whole]) }
     : { head: Buffer.concat([collected.head, rest.head]) };
+}
+
+function mustBeHeld(exchange: Exchange, { translation }: Served['prepared']): boolean {
+  return translation !== undefined || guardsOf(exchange, 'response').length > 0;
+}
+
+/** Sends a whole answer, as far as guards let it. */
+async function deliver(
+  exchange: Exchange,
+  answer: { status: number; headers: () => OutgoingHttpHeaders },
+  reply: Reply,
+): Promise<void> {
+  const guards = guardsOf(exchange, 'response');
+  const bytes = guards.length === 0 ? reply.bytes : await guardAnswer(exchange, reply.bytes);
+  finish(exchange, answer.status, bytes.length);
+  sendJson(reply.response, answer.status, answer.headers(), bytes);
 }
 
 interface Reply {
@@ -63,8 +81,7 @@ async function relayWhole(exchange: Exchange, { answer, prepared }: Served, { by
   const bytes = prepared.base64 && parsed !== undefined ? inBase64(exchange, relayed, parsed) : relayed;
   if (parsed !== undefined) noteSummary(exchange, exchange.surface.summarize(parsed));
   await priceAnswer(exchange);
-  finish(exchange, answer.status, bytes.length);
-  sendJson(response, answer.status, answerHeaders(exchange, answer), bytes);
+  await deliver(exchange, { status: answer.status, headers: () => answerHeaders(exchange, answer) }, { bytes, response });
 }
 
 /** What the client asked for, where the provider sent numbers all the same. */
@@ -89,8 +106,7 @@ async function translateWhole(exchange: Exchange, served: Served, { bytes, respo
   const context = { requestId: exchange.request.id, nowS: Math.floor(exchange.plane.nowMs() / 1000), includeUsage: true };
   const encoded = exchange.surface.dialect!.response.encode(decoded, context, (warning) => exchange.warnings.push(warning));
   const body = Buffer.from(JSON.stringify(encoded));
-  finish(exchange, answer.status, body.length);
-  sendJson(response, answer.status, exchangeHeaders(exchange), body);
+  await deliver(exchange, { status: answer.status, headers: () => exchangeHeaders(exchange) }, { bytes: body, response });
 }
 
 /** An error inside a 200 is refused as it would have been under the status it stands for. */
@@ -110,7 +126,7 @@ async function passLargeAnswer(
   { answer, attempt, prepared }: Served,
   part: { head: Buffer; response: ServerResponse },
 ): Promise<void> {
-  if (prepared.translation !== undefined) throw unreadable(exchange, 'it is larger than 64 MiB');
+  if (mustBeHeld(exchange, prepared)) throw unreadable(exchange, 'it is larger than 64 MiB');
   const { 'content-length': length } = answer.headers;
   part.response.writeHead(answer.status, {
     ...answerHeaders(exchange, answer),

@@ -91,6 +91,7 @@ export function logExchange(log: Log, fact: ExchangeFact, recovered: boolean): v
     total_ms: rounded(fact.totalMs),
     overhead_ms: rounded(fact.overheadMs),
     warnings: fact.warnings.length === 0 ? undefined : fact.warnings.map((warning) => warning.param),
+    guards: fact.guards?.map(({ name, stage, verdict }) => `${name} ${stage} ${verdict}`),
     trace_id: fact.trace?.traceId,
     msg: recovered ? 'exchange of an earlier run' : 'exchange',
   });

@@ -17,7 +17,7 @@ const BLANK_LINE = Buffer.from('\n\n');
 
 /** Relays a stream of the surface's own dialect to the client; see `pumpStream`. */
 export function relayStream(relay: StreamRelay, response: ServerResponse, options: RelayOptions): Promise<StreamResult> {
-  return pumpStream(relay.body, response, createRelayStage(relay, options.maxEventBytes ?? MAX_EVENT_BYTES), options);
+  return pumpStream(relay.body, response, createRelayStage(relay, options.maxEventBytes), options);
 }
 
 /**
@@ -25,7 +25,7 @@ export function relayStream(relay: StreamRelay, response: ServerResponse, option
  * event followed by a cut cannot be taken back: a reader would join it with our error event, or choke on its broken JSON instead of seeing the error.
  * So after a cut the unfinished event is dropped, and the stream ends at a boundary with our own event.
  */
-export function createRelayStage(relay: Omit<StreamRelay, 'body'>, maxEventBytes: number): StreamStage {
+export function createRelayStage(relay: Omit<StreamRelay, 'body'>, maxEventBytes: number = MAX_EVENT_BYTES): StreamStage {
   const { tap, failEvent, rewrite } = relay;
   const splitter = createSseSplitter({ maxEventBytes });
 
