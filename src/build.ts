@@ -55,7 +55,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
     apply(snapshot) {
       const egress = sameRules(force?.snapshot, snapshot) ? inForce().egress : newEgress(context, snapshot, wheel);
       if (force !== undefined && force.egress !== egress) force.egress.close();
-      directory.load({ version: snapshot.version, keys: snapshot.keys, parties: [], tags: snapshot.rules.tags });
+      directory.useFile({ keys: snapshot.keys, tags: snapshot.rules.tags });
       force = {
         snapshot,
         line: createLine(snapshot, directory),

@@ -1,6 +1,7 @@
 /**
- * Who may call: keys, and the parties that they belong to. Beside the snapshot, because it changes with every key minted: workers get it whole
- * once and changes after that. Rights are computed at use from what stands here then: grant ∩ the owner's present role and team.
+ * Who may call: keys, and the parties that they belong to. Those of the store stand beside the snapshot, because they change with every key minted: workers get them
+ * whole once (`directoryNames` says how each is found) and changes after that. Rights are computed at use from what stands here then: grant ∩ the owner's present
+ * role and team.
  */
 import type { Rules, Scope } from './rules.ts';
 
@@ -15,8 +16,9 @@ export interface Party {
   blocked: boolean;
   /** A team's organisation, a service account's team. */
   parent?: string;
-  /** A user's teams, with the role in each. */
+  /** A user's teams and organisations, with the role in each. */
   teams?: Readonly<Record<string, 'team_admin' | 'member'>>;
+  orgs?: Readonly<Record<string, 'org_admin' | 'member'>>;
   /** Absent: no restriction of its own. Empty: nothing. */
   models?: readonly string[];
   agents?: readonly string[];
@@ -53,16 +55,9 @@ export interface KeyEntry {
   rules?: Rules;
 }
 
-export interface Directory {
-  version: number;
-  keys: readonly KeyEntry[];
-  parties: readonly Party[];
-  /** Rules of tags, by tag. */
-  tags: Readonly<Record<string, Rules>>;
-}
-
-/** What changed from `version - 1` to `version`. */
+/** What the store adds to, changes in or takes from the directory, all at once. Keys of the file come with the snapshot and go before all others. */
 export interface DirectoryChange {
+  /** One more than that of the change before. */
   version: number;
   keys: readonly KeyEntry[];
   parties: readonly Party[];
@@ -82,4 +77,18 @@ export interface Caller {
   scopes: readonly Scope[];
   /** The rules of those scopes that have any, in the same order. */
   rules: readonly Rules[];
+}
+
+/** Under which names a record table holds keys and parties. */
+export const directoryNames = {
+  digest: (digest: string): string => `d:${digest}`,
+  key: (id: string): string => `k:${id}`,
+  party: (id: string): string => `p:${id}`,
+};
+
+/**
+ * What no two keys share: the name, within whom it belongs to. A key of the file shadows one of the store of the same identity.
+ */
+export function keyIdentity({ principal = '', team = '', name }: Pick<KeyEntry, 'principal' | 'team' | 'name'>): string {
+  return `${principal}/${team}/${name}`;
 }

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 
-import type { KeyEntry, Party } from '../core/directory.ts';
+import type { KeyEntry } from '../core/directory.ts';
 import { keyDigest } from '../core/key-digest.ts';
+import { mintKey } from '../core/key-format.ts';
 import { createAuthenticate } from './authenticate.ts';
 import { createDirectoryIndex } from './directory-index.ts';
 
@@ -16,9 +18,9 @@ function key(id: string, secret: string, more: Partial<KeyEntry> = {}): KeyEntry
   return { id, name: id, digests, models: ['*'], agents: [], tags: [], blocked: false, ...more };
 }
 
-function directoryOf(keys: KeyEntry[], parties: Party[] = []) {
+function directoryOf(keys: KeyEntry[]) {
   const directory = createDirectoryIndex();
-  directory.load({ version: 1, keys, parties, tags: {} });
+  directory.useFile({ keys, tags: {} });
   return directory;
 }
 
@@ -59,6 +61,7 @@ test.each([
   [{ 'x-api-key': 'key-expired-0123456' }, 'invalid_key'],
   [{ 'x-api-key': keyDigest(PEPPER, 'key-of-a-0123456789') }, 'invalid_key'],
   [{ authorization: `Bearer ${ADMIN}` }, 'admin_key_on_inference'],
+  [{ 'x-api-key': mintKey('admin', randomBytes) }, 'admin_key_on_inference'],
   [{ 'x-api-key': 'key-of-a-0123456789', authorization: 'Bearer key-of-b-0123456789' }, 'conflicting_keys'],
 ])('%j is refused as %s', (headers, code) => {
   expect(() => authenticate(headers, NOW, HERE)).toThrow(expect.objectContaining({ code }));
@@ -76,7 +79,7 @@ test('what is remembered holds until the directory changes', () => {
   const ask = createAuthenticate(secrets, directory);
   const headers = { 'x-api-key': 'key-of-a-0123456789' };
   expect(ask(headers, NOW, HERE).key.id).toBe('a');
-  directory.load({ version: 2, keys: [], parties: [], tags: {} });
+  directory.useFile({ keys: [], tags: {} });
   expect(() => ask(headers, NOW, HERE)).toThrow(expect.objectContaining({ code: 'invalid_key' }));
 });
 

@@ -51,6 +51,7 @@ test.each<[string, Partial<KeyEntry>, Party[]]>([
   ['a team that is gone', { team: 't' }, [ORG]],
   ['an organisation that is gone', { team: 't' }, [TEAM]],
   ['a user who left the team', { principal: 'u', team: 't' }, [{ ...USER, teams: {} }, TEAM, ORG]],
+  ['a user who left the organisation', { principal: 'u', org: 'o' }, [USER, ORG]],
   ['a team that is none', { team: 'u' }, [USER]],
   ['a service account of another team', { principal: 's', team: 't2' }, [SERVICE, TEAM, party('team', 't2'), ORG]],
   ['another organisation than the team’s', { team: 't', org: 'o2' }, [TEAM, ORG, party('org', 'o2')]],

@@ -61,9 +61,9 @@ function ownersOf(key: KeyEntry, look: Lookup): Owners | undefined {
   const principal = present([key.principal], look, ['user', 'service']);
   if (principal === UNUSABLE) return undefined;
   const team = present([key.team, principal?.kind === 'service' ? principal.parent : undefined], look, ['team']);
-  if (team === UNUSABLE || !isMember(principal, team)) return undefined;
+  if (team === UNUSABLE) return undefined;
   const org = present([key.org, team?.parent], look, ['org']);
-  if (org === UNUSABLE) return undefined;
+  if (org === UNUSABLE || !isMember(principal, team, org)) return undefined;
   return { ...(principal && { principal }), ...(team && { team }), ...(org && { org }) };
 }
 
@@ -75,8 +75,11 @@ function present(named: readonly (string | undefined)[], look: Lookup, kinds: re
   return party !== undefined && !party.blocked && kinds.includes(party.kind) ? party : UNUSABLE;
 }
 
-function isMember(principal: Party | undefined, team: Party | undefined): boolean {
-  return principal?.kind !== 'user' || team === undefined || principal.teams?.[team.id] !== undefined;
+/** Of the team; of the organisation, where there is no team between. */
+function isMember(principal: Party | undefined, team: Party | undefined, org: Party | undefined): boolean {
+  if (principal?.kind !== 'user') return true;
+  if (team !== undefined) return principal.teams?.[team.id] !== undefined;
+  return org === undefined || principal.orgs?.[org.id] !== undefined;
 }
 
 function callerOf(line: readonly KeyEntry[], owners: Owners, look: Lookup): Caller {
