@@ -24,6 +24,12 @@ export function lock(words: Int32Array, at: number, owner: number): void {
   Atomics.sub(words, at + 1, 1);
 }
 
+/** False: somebody else has it, after some looks. For main, which may not wait for a thread that only main can bury. */
+export function tryLock(words: Int32Array, at: number, owner: number): boolean {
+  for (let spin = 0; spin < SPINS; spin++) if (Atomics.compareExchange(words, at, FREE, owner) === FREE) return true;
+  return false;
+}
+
 export function unlock(words: Int32Array, at: number): void {
   Atomics.store(words, at, FREE);
   if (Atomics.load(words, at + 1) > 0) Atomics.notify(words, at, 1);
