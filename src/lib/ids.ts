@@ -7,6 +7,8 @@ export interface IdSource {
   exchangeId: (nowMs: number) => string;
   /** `evt_` and the same: of things that operators are told of. */
   eventId: (nowMs: number) => string;
+  /** The same of another kind: `key_` and the 24 characters. */
+  timedId: (prefix: string, nowMs: number) => string;
   /** 32 hex digits. */
   traceId: () => string;
   /** 16 hex digits. */
@@ -45,10 +47,16 @@ export function createIdSource(random: (size: number) => Buffer): IdSource {
   return {
     requestId: () => `req_${letters(24)}`,
     exchangeId: (nowMs) => `ex_${timeLetters(nowMs)}${letters(15)}`,
+    timedId: (prefix, nowMs) => `${prefix}_${timeLetters(nowMs)}${letters(15)}`,
     eventId: (nowMs) => `evt_${timeLetters(nowMs)}${letters(15)}`,
     traceId: () => hex(16),
     spanId: () => hex(8),
   };
+}
+
+/** Every exchange's id made at or after that instant is greater, every earlier one less. */
+export function exchangeIdsFrom(atMs: number): string {
+  return `ex_${timeLetters(Math.max(0, atMs))}`;
 }
 
 const TIME_LETTERS = 9;

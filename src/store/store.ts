@@ -3,12 +3,14 @@
  * plain data, because they are called across a thread; the same interface stands on both sides.
  */
 import type { AuditPort } from './ports/audit.ts';
+import type { EntitiesPort } from './ports/entities.ts';
 import type { FactsPort } from './ports/facts.ts';
 import type { LedgerPort } from './ports/ledger.ts';
 
 export interface Store {
   readonly facts: FactsPort;
   readonly ledger: LedgerPort;
+  readonly entities: EntitiesPort;
   readonly audit: AuditPort;
   /** Ends what is open; nothing may be called after. */
   close(): Promise<void>;

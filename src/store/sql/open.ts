@@ -3,6 +3,7 @@ import { type Dialect, Kysely, sql } from 'kysely';
 
 import type { Store } from '../store.ts';
 import { createAuditStore } from './audit.ts';
+import { createEntitiesStore } from './entities.ts';
 import { asStoreError } from './errors.ts';
 import { createFactsStore } from './facts.ts';
 import { createLedgerStore } from './ledger.ts';
@@ -65,6 +66,7 @@ function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
   return {
     facts: speaking(createFactsStore(db, durable)),
     ledger: speaking(createLedgerStore(db)),
+    entities: speaking(createEntitiesStore(db)),
     audit: speaking(createAuditStore(db)),
     close: () => db.destroy(),
   };
