@@ -134,7 +134,8 @@ test('threads ended at any moment leave accounts that agree, and a lock that ope
     const options = { rounds: 1e9, limit: Number.MAX_SAFE_INTEGER, settles: true };
     const [victim, survivor] = [0, 1].map((worker) => race(overview.memory, worker, gate, options)) as [Worker, Worker];
     await Promise.all([once(victim, 'online'), once(survivor, 'online')]);
-    await delay(100 + round * 7);
+    while (overview.read(0).spentNanoUsd === 0) await delay(1);
+    await delay(round * 3);
     await victim.terminate();
     overview.repair(0);
     const held = await overview.takeOver(0);

@@ -66,5 +66,6 @@ function move(attempt: Attempt | undefined, step: Move): void {
 function chargesOf(attempt: Attempt): Charge[] {
   move(attempt, { type: 'expire' });
   const { entry, holds } = attempt;
-  return entry.state === 'open' ? [] : holds.map((hold) => ({ ...hold, nanoUsd: entry.nanoUsd }));
+  if (entry.state === 'open') return [];
+  return holds.map(({ slot, windowStartMs }) => ({ slot, windowStartMs, nanoUsd: entry.nanoUsd }));
 }
