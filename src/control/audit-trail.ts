@@ -1,5 +1,7 @@
 /** Writes the audit log: one row after another, each chained to the last, also where several processes write into one store. */
-import { type AuditHead, type AuditPort, type AuditRow } from '../store/ports/audit.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { AuditHead, AuditPort, AuditRow } from '../store/ports/audit.ts';
 import { StoreError } from '../store/store.ts';
 import { chained } from './audit-chain.ts';
 import type { Actor } from './contract/actor.ts';
@@ -20,7 +22,7 @@ export interface RunningAuditTrail extends AuditTrail {
 
 const ROWS_PER_CHECKPOINT = 1_000;
 /** So many others may write in between before we give up. */
-const TRIES = 8;
+const TRIES = 40;
 
 type Unchained = Omit<AuditRow, 'seq' | 'prev' | 'hash'>;
 
@@ -47,6 +49,7 @@ export function createAuditTrail({ store, key, nowMs, onCheckpoint }: AuditTrail
         // Also after a failure that may have come too late to hinder the writing.
         head = undefined;
         if (!(error instanceof StoreError && error.code === 'conflict') || tries === TRIES) throw error;
+        await sleep(tries);
       }
     }
   };
