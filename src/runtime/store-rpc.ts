@@ -1,6 +1,4 @@
 /** Calls of the store across a thread: any method of any group by its name, arguments and answers by structured clone. */
-import type { MessagePort } from 'node:worker_threads';
-
 import { type Store, StoreError, type StoreErrorCode, type StoreGroup } from '../store/store.ts';
 
 export interface StoreCall {
@@ -16,7 +14,10 @@ export type StoreAnswer =
   | { type: 'refusal'; id: number; code: StoreErrorCode; message: string };
 
 type Groups = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
-type Port = Pick<MessagePort, 'postMessage'>;
+/** A MessagePort or a Worker. */
+interface Port {
+  postMessage: (message: unknown) => void;
+}
 
 /** Answers one call. Only own functions of own groups can be named. */
 export async function answerCall(groups: Groups, { id, group, method, args }: StoreCall, port: Port): Promise<void> {

@@ -6,10 +6,12 @@ import type { AuditPort } from './ports/audit.ts';
 import type { EntitiesPort } from './ports/entities.ts';
 import type { FactsPort } from './ports/facts.ts';
 import type { LedgerPort } from './ports/ledger.ts';
+import type { UsagePort } from './ports/usage.ts';
 
 export interface Store {
   readonly facts: FactsPort;
   readonly ledger: LedgerPort;
+  readonly usage: UsagePort;
   readonly entities: EntitiesPort;
   readonly audit: AuditPort;
   /** Ends what is open; nothing may be called after. */

@@ -12,7 +12,8 @@ const THREAD = 'w0-b1';
 /** Hands the facts over as one batch behind what was imported of that file. */
 async function take(store: Store, facts: readonly Fact[], file = `${THREAD}-000000.jnl`): Promise<number> {
   const fromByte = (await store.facts.positions('n1'))[file] ?? 0;
-  return store.facts.import({ node: 'n1', file, thread: THREAD, fromByte, toByte: fromByte + 100, facts });
+  const batch = { node: 'n1', file, thread: THREAD, fromByte, toByte: fromByte + 100, facts };
+  return (await store.facts.import(batch)).taken;
 }
 
 async function spent(store: Store, scope: Scope = 'key:ci', sinceMs = 0): Promise<number> {
@@ -46,11 +47,13 @@ forEachStore((_, open) => {
   test('a batch counts once, however often it comes; its facts count once, in whatever batch', async () => {
     const { store } = await open();
     const batch = { node: 'n1', file: 'a.jnl', thread: THREAD, fromByte: 0, toByte: 100, facts: [exchangeFact('ex_1')] };
-    expect(await store.facts.import(batch)).toBe(1);
-    expect(await store.facts.import(batch)).toBe(0);
+    expect(await store.facts.import(batch)).toEqual({ taken: 1, position: 100 });
+    expect(await store.facts.import(batch)).toEqual({ taken: 0, position: 100 });
     // A gap would lose what stands in it.
-    expect(await store.facts.import({ ...batch, fromByte: 200, toByte: 300, facts: [exchangeFact('ex_2')] })).toBe(0);
-    expect(await store.facts.import({ ...batch, node: 'n2', facts: [exchangeFact('ex_3')] })).toBe(1);
+    const gap = { ...batch, fromByte: 200, toByte: 300, facts: [exchangeFact('ex_2')] };
+    expect(await store.facts.import(gap)).toEqual({ taken: 0, position: 100 });
+    const other = { ...batch, node: 'n2', facts: [exchangeFact('ex_3')] };
+    expect(await store.facts.import(other)).toEqual({ taken: 1, position: 100 });
     expect(await take(store, [exchangeFact('ex_1'), reserveFact('ex_1'), exchangeFact('ex_4')], 'b.jnl')).toBe(1);
     expect(await spent(store)).toBe(3_000);
     expect(await store.facts.positions('n1')).toEqual({ 'a.jnl': 100, 'b.jnl': 100 });

@@ -14,14 +14,21 @@ export interface ImportBatch {
   facts: readonly Fact[];
 }
 
+export interface Imported {
+  /** How many facts were new. */
+  taken: number;
+  /** Where the segment's position stands now. */
+  position: number;
+}
+
 export interface FactsPort {
   /** Up to which byte each segment of that node is imported, by file name. */
   positions(node: string): Promise<Record<string, number>>;
   /**
    * Request log, ledger, counters and roll-ups take the facts, in one transaction with the position. A batch that does not begin where the segment's position
-   * stands is not taken. Answers how many facts were new.
+   * stands is not taken.
    */
-  import(batch: ImportBatch): Promise<number>;
+  import(batch: ImportBatch): Promise<Imported>;
   /** Reservations of these threads that nothing has ended are charged, as estimated; answers how many. `except`: all threads of the node but these. */
   expire(node: string, threads: { only: readonly string[] } | { except: readonly string[] }): Promise<number>;
   /** What is committed survives a loss of power from here on. */

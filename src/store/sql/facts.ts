@@ -5,7 +5,7 @@ import type { Fact } from '../../core/fact.ts';
 import { foldExpired } from '../import/expire.ts';
 import { foldFacts } from '../import/fold.ts';
 import type { Folded } from '../import/sums.ts';
-import type { FactsPort, ImportBatch } from '../ports/facts.ts';
+import type { FactsPort, ImportBatch, Imported } from '../ports/facts.ts';
 import { ROWS, VALUES, chunksOf } from './chunks.ts';
 import type { Tables } from './tables.ts';
 import { addUsage } from './usage-rollup.ts';
@@ -40,11 +40,22 @@ export function createFactsStore(db: Kysely<Tables>, durable: () => Promise<void
   };
 }
 
-async function importBatch(tx: Tx, batch: ImportBatch): Promise<number> {
-  if (!(await advance(tx, batch))) return 0;
-  const folded = foldFacts(batch.facts, { node: batch.node, thread: batch.thread, ended: await endedOf(tx, batch.facts) });
+async function importBatch(tx: Tx, batch: ImportBatch): Promise<Imported> {
+  const { node, file, thread, facts, toByte } = batch;
+  if (!(await advance(tx, batch))) return { taken: 0, position: await positionOf(tx, node, file) };
+  const folded = foldFacts(facts, { node, thread, ended: await endedOf(tx, facts) });
   await write(tx, folded);
-  return folded.taken;
+  return { taken: folded.taken, position: toByte };
+}
+
+async function positionOf(tx: Tx, node: string, file: string): Promise<number> {
+  const row = await tx
+    .selectFrom('journal_positions')
+    .select('position')
+    .where('node', '=', node)
+    .where('file', '=', file)
+    .executeTakeFirst();
+  return row?.position ?? 0;
 }
 
 /** First of all, since it also keeps out whoever tries the same batch at the same time. */

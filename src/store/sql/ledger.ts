@@ -1,10 +1,10 @@
 /** The record of money, in SQL. Sums are sums of integers; they leave the database as doubles, exact below nine million dollars. */
 import { type Kysely, type Transaction, sql } from 'kysely';
 
+import { QUARTER_MS } from '../import/sums.ts';
 import type { LedgerDifference, LedgerPort, LedgerProof, SpendQuery } from '../ports/ledger.ts';
 import type { Tables } from './tables.ts';
 
-export const QUARTER_MS = 900_000;
 const HOUR_MS = 3_600_000;
 /** Below the number of parameters that every database takes. */
 const SCOPES_PER_QUERY = 500;
@@ -19,7 +19,7 @@ export function createLedgerStore(db: Kysely<Tables>): LedgerPort {
   };
 }
 
-export function quarterOf(atMs: number): number {
+function quarterOf(atMs: number): number {
   return atMs - (atMs % QUARTER_MS);
 }
 

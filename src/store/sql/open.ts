@@ -11,6 +11,7 @@ import { migrate } from './migrate.ts';
 import type { PostgresTimes } from './postgres.ts';
 import { sqliteDialect } from './sqlite.ts';
 import type { Tables } from './tables.ts';
+import { createUsageStore } from './usage.ts';
 
 export interface OpenOptions {
   /** Told of every migration that ran. */
@@ -66,6 +67,7 @@ function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
   return {
     facts: speaking(createFactsStore(db, durable)),
     ledger: speaking(createLedgerStore(db)),
+    usage: speaking(createUsageStore(db)),
     entities: speaking(createEntitiesStore(db)),
     audit: speaking(createAuditStore(db)),
     close: () => db.destroy(),

@@ -1,0 +1,107 @@
+/** Gives up what has been kept long enough: small batches, so that imports and questions come between them. */
+import { type Kysely, sql } from 'kysely';
+
+import { exchangeIdsFrom } from '../../lib/ids.ts';
+import { QUARTER_MS } from '../import/sums.ts';
+import type { Retention } from '../ports/usage.ts';
+import { LEDGER_SINCE } from './ledger.ts';
+import type { Tables } from './tables.ts';
+
+const DAY_MS = 86_400_000;
+const BATCH = 500;
+const AT_MOST_MS = 20_000;
+
+/** One batch of something: how many rows went. */
+type Forget = () => Promise<number>;
+
+export async function retain(db: Kysely<Tables>, retention: Retention, nowMs: number): Promise<number> {
+  const before = (days: number): number => nowMs - days * DAY_MS;
+  const ledgerMs = before(retention.ledgerDays);
+  const untilMs = performance.now() + AT_MOST_MS;
+  await moveLedgerMark(db, ledgerMs - (ledgerMs % DAY_MS));
+  const kinds: Forget[] = [
+    () => forgetById(db, 'request_log', 'id', exchangeIdsFrom(before(retention.requestsDays))),
+    () => forgetById(db, 'recorded_bodies', 'exchange_id', exchangeIdsFrom(before(retention.bodiesDays))),
+    () => forgetBuckets(db, { table: 'usage_hours', by: 'key_id', beforeMs: before(retention.hoursDays) }),
+    () => forgetBuckets(db, { table: 'usage_days', by: 'key_id', beforeMs: before(retention.daysDays) }),
+    () => forgetBuckets(db, { table: 'end_user_days', by: 'end_user', beforeMs: before(retention.daysDays) }),
+    () => foldQuarters(db),
+    () => forgetEntries(db),
+  ];
+  let forgotten = 0;
+  for (const forget of kinds) {
+    for (let rows = await forget(); rows > 0 && performance.now() < untilMs; rows = await forget()) forgotten += rows;
+  }
+  return forgotten;
+}
+
+async function forgetById(db: Kysely<Tables>, table: string, column: string, beforeId: string): Promise<number> {
+  const [name, id] = [sql.table(table), sql.ref(column)];
+  const old = sql`select ${id} from ${name} where ${id} < ${beforeId} order by ${id} limit ${BATCH}`;
+  const { numAffectedRows = 0n } = await sql`delete from ${name} where ${id} in (${old})`.execute(db);
+  return Number(numAffectedRows);
+}
+
+interface Buckets {
+  table: string;
+  /** Of what a batch takes so many. */
+  by: string;
+  beforeMs: number;
+}
+
+async function forgetBuckets(db: Kysely<Tables>, { table, by, beforeMs }: Buckets): Promise<number> {
+  const [name, part] = [sql.table(table), sql.ref(by)];
+  const oldest = sql`(select min(at_ms) from ${name} where at_ms < ${beforeMs})`;
+  const some = sql`select distinct ${part} from ${name} where at_ms = ${oldest} limit ${BATCH}`;
+  const { numAffectedRows = 0n } = await sql`delete from ${name} where at_ms = ${oldest} and ${part} in (${some})`.execute(db);
+  return Number(numAffectedRows);
+}
+
+/** From here on nothing older is proven. First of all, so that no proof meets half of what follows. */
+async function moveLedgerMark(db: Kysely<Tables>, sinceMs: number): Promise<void> {
+  await db
+    .insertInto('store_marks')
+    .values({ name: LEDGER_SINCE, value: sinceMs })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value: sinceMs }).where('store_marks.value', '<', sinceMs))
+    .execute();
+}
+
+/** Counters before the mark become part of quarter 0, which only sums without a beginning include. */
+function foldQuarters(db: Kysely<Tables>): Promise<number> {
+  return db.transaction().execute(async (tx) => {
+    const sinceMs = await ledgerMark(tx);
+    const old = await tx
+      .selectFrom('spend_quarters')
+      .selectAll()
+      .where('quarter_ms', '>=', QUARTER_MS)
+      .where('quarter_ms', '<', sinceMs)
+      .orderBy('quarter_ms')
+      .limit(BATCH)
+      .execute();
+    for (const { scope, quarter_ms, nano_usd } of old) {
+      await tx
+        .insertInto('spend_quarters')
+        .values({ scope, quarter_ms: 0, nano_usd })
+        .onConflict((conflict) =>
+          conflict
+            .columns(['scope', 'quarter_ms'])
+            .doUpdateSet({ nano_usd: sql<number>`spend_quarters.nano_usd + excluded.nano_usd` }),
+        )
+        .execute();
+      await tx.deleteFrom('spend_quarters').where('scope', '=', scope).where('quarter_ms', '=', quarter_ms).execute();
+    }
+    return old.length;
+  });
+}
+
+async function forgetEntries(db: Kysely<Tables>): Promise<number> {
+  const sinceMs = await ledgerMark(db);
+  const old = sql`select exchange_id from ledger_entries where at_ms < ${sinceMs} order by at_ms limit ${BATCH}`;
+  const gone = await sql`delete from ledger_entries where at_ms < ${sinceMs} and exchange_id in (${old})`.execute(db);
+  return Number(gone.numAffectedRows ?? 0n);
+}
+
+async function ledgerMark(db: Kysely<Tables>): Promise<number> {
+  const mark = await db.selectFrom('store_marks').select('value').where('name', '=', LEDGER_SINCE).executeTakeFirst();
+  return mark?.value ?? 0;
+}
