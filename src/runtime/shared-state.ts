@@ -6,6 +6,11 @@
  * refused at the brink, never both be admitted over it.
  */
 
+import { type AccountsMemory } from '../ledger/accounts-memory.ts';
+import { type AccountsOverview, createAccountsOverview } from '../ledger/accounts-overview.ts';
+import { type Accounts, openAccounts } from '../ledger/accounts.ts';
+import { SLOT_SPACE } from './slots.ts';
+
 /** 16 words = one cache line of 64 bytes per slot, against false sharing. */
 const SLOT_WORDS = 16;
 const HEADER_WORDS = 16;
@@ -20,10 +25,13 @@ export interface SharedMemory {
   slots: number;
   /** Wall clock at creation, ms: times in the memory count from here, to fit 32 bits. */
   epochMs: number;
+  accounts: AccountsMemory;
 }
 
 /** A worker's view. */
 export interface SharedState {
+  /** Budgets. */
+  readonly accounts: Accounts;
   /** False: the process would hold more than its budget of bytes; nothing was reserved. */
   reserveBytes(bytes: number): boolean;
   /** Exactly what was reserved, in one or several pieces. */
@@ -45,8 +53,9 @@ export interface SlotReading {
 /** Main's view. */
 export interface SharedOverview {
   readonly memory: SharedMemory;
+  readonly accounts: AccountsOverview;
   setMaxInflightBytes(bytes: number): void;
-  /** Takes back all that a dead worker held; answers the slot's new generation. Only after the thread is gone. */
+  /** Takes back all that a dead worker held, but for money, which its journal decides on; answers the slot's new generation. Only after the thread is gone. */
   reclaim(worker: number): number;
   read(worker: number, nowMs: number): SlotReading;
 }
@@ -54,16 +63,19 @@ export interface SharedOverview {
 /** Zeroed memory for that many workers; no limit on bytes in flight until one is set. */
 export function createSharedOverview(slots: number, nowMs: number): SharedOverview {
   const buffer = new SharedArrayBuffer((HEADER_WORDS + slots * SLOT_WORDS) * Int32Array.BYTES_PER_ELEMENT);
-  const memory: SharedMemory = { buffer, slots, epochMs: nowMs };
+  const accounts = createAccountsOverview(SLOT_SPACE.accounts, slots);
+  const memory: SharedMemory = { buffer, slots, epochMs: nowMs, accounts: accounts.memory };
   const words = new Int32Array(buffer);
   const load = (worker: number, field: number): number => Atomics.load(words, at(worker, field));
   Atomics.store(words, HEADER.maxInflightKib, 2 ** 31 - 1);
   return {
     memory,
+    accounts,
     setMaxInflightBytes: (bytes) => {
       Atomics.store(words, HEADER.maxInflightKib, Math.ceil(bytes / KIB));
     },
     reclaim: (worker) => {
+      accounts.repair(worker);
       for (let field = SLOT.generation + 1; field < SLOT_WORDS; field++) Atomics.store(words, at(worker, field), 0);
       return Atomics.add(words, at(worker, SLOT.generation), 1) + 1;
     },
@@ -90,6 +102,7 @@ export function openSharedState(memory: SharedMemory, worker: number): SharedSta
     publish(SLOT.inflightKib, Math.ceil(bytes / KIB));
   };
   return {
+    accounts: openAccounts(memory.accounts, worker),
     reserveBytes: (wanted) => {
       setBytes(bytes + wanted);
       if (totalKib(words, memory.slots) <= Atomics.load(words, HEADER.maxInflightKib)) return true;

@@ -10,10 +10,11 @@ import { formatIssue } from '../config/issue.ts';
 import { type Live, type Reload, watchConfig } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
 import { serveControl } from '../control/server.ts';
+import { type OpenReservations, createOpenReservations } from '../ledger/open-reservations.ts';
 import { controlAppOf } from './control-app.ts';
 import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
-import { type JournalReader, createJournalReader } from './journal-reader.ts';
+import { type JournalReader, type JournalReaderOptions, createJournalReader } from './journal-reader.ts';
 import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
 import { bareHost, pinListener } from './pin-listener.ts';
@@ -67,12 +68,18 @@ export async function start(settings: StartSettings): Promise<Running> {
   const bound = await bind(configured);
   let current = pinListener(first.snapshot, { configured, bound }).snapshot;
 
-  const reader = createJournalReader({ dir: dataDir.journalDir, sink: control.sink, log: control.log });
+  const reservations = createOpenReservations();
+  const sink: JournalReaderOptions['sink'] = (fact, recovered, thread) => {
+    // What an earlier run left open is the store's to charge, from which accounts are loaded.
+    if (!recovered) reservations.observe(fact, thread);
+    control.sink(fact, recovered);
+  };
+  const reader = createJournalReader({ dir: dataDir.journalDir, sink, log: control.log });
   late.reader = reader;
   const recovered = await reader.recover();
   if (recovered > 0) control.log('info', { facts: recovered }, 'facts of an earlier run were recovered from its journal');
   const shared = createSharedOverview(bound.workers, Date.now());
-  const { supervisor, collected } = supervise({ settings, dataDir, control, reader, shared });
+  const { supervisor, collected } = supervise({ settings, dataDir, control, reader, shared, reservations });
   late.supervisor = supervisor;
   const controlServer = await openControl({ settings, dataDir, control, supervisor, snapshot: () => current });
   control.swapped(current);
@@ -177,10 +184,11 @@ interface SuperviseParts {
   control: Control;
   reader: JournalReader;
   shared: SharedOverview;
+  reservations: OpenReservations;
 }
 
 /** `collected` resolves when the journals of all workers that have died so far are read. */
-function supervise({ settings, dataDir, control, reader, shared }: SuperviseParts): {
+function supervise({ settings, dataDir, control, reader, shared, reservations }: SuperviseParts): {
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
 } {
@@ -197,10 +205,16 @@ function supervise({ settings, dataDir, control, reader, shared }: SupervisePart
     now: Date.now,
     onJournal: reader.announce,
     onGone: (worker, boot) => {
-      const retired = reader.retire(worker, boot).catch((error: unknown) => {
+      const held = shared.accounts.takeOver(worker);
+      const settled = async (): Promise<void> => {
+        await reader.retire(worker, boot);
+        await shared.accounts.giveBack(await held, reservations.expire(`w${worker}-${boot}`));
+      };
+      const retired = settled().catch((error: unknown) => {
         control.log('error', { worker, error: errorText(error) }, "a dead worker's journal could not be read");
       });
       collecting = Promise.all([collecting, retired]);
+      return held.then(() => undefined);
     },
     priceOf: control.priceOf,
     onGivingUp: settings.onGivingUp,

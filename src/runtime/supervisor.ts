@@ -27,8 +27,8 @@ export interface SupervisorOptions {
   log: Log;
   now: () => number;
   onJournal: (position: JournalPosition) => void;
-  /** The thread is gone; what it journaled is for the caller to collect. */
-  onGone: (worker: number, boot: string) => void;
+  /** The thread is gone; what it journaled and held is for the caller to collect. Resolves when another thread may take its slot. */
+  onGone: (worker: number, boot: string) => Promise<void> | undefined;
   priceOf: (request: PriceRequest) => Promise<PriceState>;
   onGivingUp: (reason: string) => void;
 }
@@ -136,14 +136,14 @@ function bury(crew: Crew, thread: WorkerThread, reason: string): void {
   crew.serving.delete(worker);
   crew.threads.delete(worker);
   options.shared.reclaim(worker);
-  options.onGone(worker, boot);
+  const vacant = options.onGone(worker, boot);
   if (crew.phase !== 'serving') return;
   options.log('error', { worker, reason }, 'a worker died');
   const now = options.now();
   crew.deaths = [...crew.deaths.filter((at) => at > now - DEATH_WINDOW_MS), now];
   const delayMs = RESTART_DELAYS_MS[crew.deaths.length - 1];
   if (delayMs === undefined) options.onGivingUp(`${crew.deaths.length} workers died within a minute, the last one: ${reason}`);
-  else void sleep(delayMs).then(() => replace(crew, worker));
+  else void Promise.all([sleep(delayMs), vacant]).then(() => replace(crew, worker));
 }
 
 async function replace(crew: Crew, worker: number): Promise<void> {
