@@ -46,7 +46,7 @@ async function controlApp(): Promise<Hono> {
     table: createRouteTable(ADMIN_ROUTES),
     services: services as Partial<Services> as Services,
     audit: createAuditTrail({ store: store.audit, key: auditKey(PEPPER), nowMs: Date.now, onCheckpoint: () => undefined }),
-    identify: [identifyByBearer({ snapshot, personOf: () => null })],
+    identify: [identifyByBearer({ snapshot, entities: store.entities, nowMs: Date.now })],
     onFailure,
   });
   return createControlApp({ admin, onFailure });

@@ -3,30 +3,43 @@ import { timingSafeEqual } from 'node:crypto';
 
 import type { Snapshot } from '../config/snapshot.ts';
 import { keyDigest } from '../core/key-digest.ts';
+import { isManagementToken } from '../core/key-format.ts';
+import type { EntitiesPort } from '../store/ports/entities.ts';
+import { loadActor } from './actor.ts';
+import type { Identity } from './contract/actor.ts';
 import type { Identify } from './mount.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
 
-/** What `Authorization: Bearer …` carries. */
 function bearerOf(authorization: string | undefined): string | undefined {
   return BEARER.exec(authorization ?? '')?.[1];
 }
 
-/**
- * The admin key, or a management token of a person. `personOf` knows a token by its digest, and answers only for tokens and people that are good at that
- * moment.
- */
+/** What `Authorization: Bearer …` carries: the admin key, or a management token of a person. A key for models proves nothing here. */
 export function identifyByBearer(parts: {
   snapshot: () => Pick<Snapshot, 'pepper' | 'adminKeyDigest'>;
-  personOf: (tokenDigest: string) => ReturnType<Identify>;
+  entities: Pick<EntitiesPort, 'byDigest' | 'get' | 'membershipsOf'>;
+  nowMs: () => number;
 }): Identify {
   return ({ headers }) => {
     const presented = bearerOf(headers.authorization);
-    // Another scheme, or none at all, may be another way.
+    // Another scheme is tried and proves nothing; no header at all may be another way.
     if (presented === undefined) return headers.authorization === undefined ? undefined : null;
     const { pepper, adminKeyDigest } = parts.snapshot();
     const digest = keyDigest(pepper, presented);
     if (timingSafeEqual(Buffer.from(digest), Buffer.from(adminKeyDigest))) return { actor: { kind: 'root' }, via: 'admin_key' };
-    return parts.personOf(digest);
+    // Mistyped and made-up ones do not get as far as the store.
+    return isManagementToken(presented) ? identifyByToken(parts.entities, digest, parts.nowMs()) : null;
   };
+}
+
+async function identifyByToken(
+  entities: Pick<EntitiesPort, 'byDigest' | 'get' | 'membershipsOf'>,
+  digest: string,
+  nowMs: number,
+): Promise<Identity | null> {
+  const token = await entities.byDigest(digest);
+  if (token?.kind !== 'token' || (token.expiresAtMs !== undefined && nowMs >= token.expiresAtMs)) return null;
+  const actor = await loadActor(entities, token.principal);
+  return actor === undefined ? null : { actor, via: 'token' };
 }

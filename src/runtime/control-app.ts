@@ -56,7 +56,7 @@ export async function controlAppOf(parts: ControlAppParts): Promise<Hono> {
     table: createRouteTable(ADMIN_ROUTES),
     services: servicesOf(parts),
     audit: trail,
-    identify: [identifyByBearer({ snapshot, personOf: () => null })],
+    identify: [identifyByBearer({ snapshot, entities: store.entities, nowMs: Date.now })],
     onFailure,
   });
   return createControlApp({ admin, onFailure });
