@@ -7,7 +7,14 @@ import { createHmac, hash } from 'node:crypto';
  * `pepper` is the installation's secret as hex; the result has 64 characters.
  */
 export function keyDigest(pepper: string, key: string): string {
-  return createHmac('sha256', Buffer.from(pepper, 'hex'))
-    .update(hash('sha256', key, 'buffer'))
-    .digest('hex');
+  return digestOf(pepper, hash('sha256', key, 'buffer'));
+}
+
+/** The same of a key of which only the SHA-256 is known, as 64 hex digits. */
+export function digestOfHash(pepper: string, sha256: string): string {
+  return digestOf(pepper, Buffer.from(sha256, 'hex'));
+}
+
+function digestOf(pepper: string, hashed: Buffer): string {
+  return createHmac('sha256', Buffer.from(pepper, 'hex')).update(hashed).digest('hex');
 }

@@ -1,0 +1,44 @@
+/** Who belongs to which team and organisation, and as what. */
+import type { Membership } from '../../store/ports/entities.ts';
+import { invalid, named, notThere, require } from './change.ts';
+import type { DirectoryParts, Written } from './service.ts';
+import type { Writer } from './writer.ts';
+
+export interface Members {
+  /** `group`: a team's or an organisation's id. Adds, or changes the role. */
+  set: (membership: Membership) => Promise<Written<Membership> & { after: Membership }>;
+  remove: (user: string, group: string) => Promise<Written<Membership> & { before: Membership }>;
+  of: (group: string) => Promise<Membership[]>;
+  ofUser: (user: string) => Promise<Membership[]>;
+}
+
+export function createMembers(parts: DirectoryParts, writer: Writer): Members {
+  const { entities } = parts.store;
+  const find = async (user: string, group: string): Promise<Membership | undefined> =>
+    (await entities.membershipsOf([user])).find((each) => each.group === group);
+  return {
+    set: (membership) =>
+      writer.exclusive(async () => {
+        const { user, group, role } = membership;
+        const kind = kindOf(group);
+        await require(entities, kind, group);
+        await named(entities, { kind: 'user', id: user, param: 'user' });
+        if (role !== 'member' && role !== `${kind}_admin`) throw invalid('role', `must be \`member\` or \`${kind}_admin\``);
+        const before = await find(user, group);
+        const inForce = await writer.commit({ members: [membership] });
+        return { ...(before && { before }), after: membership, inForce };
+      }),
+    remove: (user, group) =>
+      writer.exclusive(async () => {
+        const before = await find(user, group);
+        if (before === undefined) throw notThere();
+        return { before, inForce: await writer.commit({ leavers: [{ user, group }] }) };
+      }),
+    of: (group) => entities.membersOf(group),
+    ofUser: (user) => entities.membershipsOf([user]),
+  };
+}
+
+function kindOf(group: string): 'team' | 'org' {
+  return group.startsWith('team_') ? 'team' : 'org';
+}

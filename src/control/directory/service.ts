@@ -1,0 +1,63 @@
+/**
+ * Who may call and who may manage, as the operator changes it: every method checks, writes the store, puts the change in force in every worker, and only then answers.
+ * One change at a time, so that none is checked against what another is about to make untrue.
+ */
+import type { Snapshot } from '../../config/snapshot.ts';
+import type { DirectoryChange } from '../../core/directory.ts';
+import type { EventFact } from '../../core/fact.ts';
+import type { Scope, SlotOf } from '../../core/rules.ts';
+import type { EntitiesPort } from '../../store/ports/entities.ts';
+import { type Groups, createGroups } from './groups.ts';
+import { type Keys, createKeys } from './keys.ts';
+import { type Members, createMembers } from './members.ts';
+import { type People, createPeople } from './people.ts';
+import { type Tokens, createTokens } from './tokens.ts';
+import { createWriter } from './writer.ts';
+
+/** A change without its number, which whoever puts it in force gives it. */
+export type Unnumbered = Omit<DirectoryChange, 'version'>;
+
+export interface DirectoryParts {
+  store: { readonly entities: EntitiesPort };
+  /** Resolves once it is in force in every worker: true; or after the deadline with some late: false. */
+  publish: (change: Unnumbered) => Promise<boolean>;
+  snapshot: () => Pick<Snapshot, 'keys'>;
+  slots: { slotOf: SlotOf; forget: (scope: Scope) => void };
+  /** Secret of the installation, hex. */
+  pepper: string;
+  /** Wall clock, milliseconds. */
+  nowMs: () => number;
+  /** Unpredictable bytes. */
+  random: (size: number) => Buffer;
+  /** `usr` → `usr_…`, ordered by time. */
+  newId: (prefix: string) => string;
+  raise: (type: EventFact['type'], scope: Scope, details: EventFact['details']) => void;
+}
+
+/** What a change did. `inForce` false: a worker is late with it. */
+export interface Written<Entity> {
+  /** Absent: it was not there. */
+  before?: Entity;
+  /** Absent: it is gone. */
+  after?: Entity;
+  inForce: boolean;
+}
+
+export interface DirectoryService extends Groups {
+  members: Members;
+  keys: Keys;
+  tokens: Tokens;
+  people: People;
+}
+
+/** Every method may reject with GatewayError not_found, conflict or invalid_request, or with StoreError. `by`: `root` or a user's id. */
+export function createDirectoryService(parts: DirectoryParts): DirectoryService {
+  const writer = createWriter(parts);
+  return {
+    ...createGroups(parts, writer),
+    members: createMembers(parts, writer),
+    keys: createKeys(parts, writer),
+    tokens: createTokens(parts, writer),
+    people: createPeople(parts),
+  };
+}
