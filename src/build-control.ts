@@ -2,6 +2,7 @@
  * The composition root of the main thread: configuration, prices, the folds of the facts, the demo provider. A file of its own beside build.ts, so
  * that no worker loads the schema, the price list and the log that only main needs.
  */
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -10,11 +11,12 @@ import { buildSnapshot } from './config/build-snapshot.ts';
 import { formatIssue } from './config/issue.ts';
 import type { Candidate } from './config/live.ts';
 import { type LoadOptions, loadConfig } from './config/load.ts';
-import type { EgressSettings, Snapshot } from './config/snapshot.ts';
+import type { Snapshot } from './config/snapshot.ts';
+import { createEvents } from './control/events/events.ts';
 import type { ExchangeFact } from './core/exchange.ts';
-import { DEFAULT_TIMEOUTS } from './core/target.ts';
 import { anthropicMessages } from './dialects/anthropic-messages/dialect.ts';
 import { openaiChat } from './dialects/openai-chat/dialect.ts';
+import { createIdSource } from './lib/ids.ts';
 import { type PriceBook, createPriceBook } from './ledger/price.ts';
 import { CATALOG, catalogRow } from './providers/catalog.ts';
 import { DEMO_ORIGIN } from './providers/catalog/local.ts';
@@ -24,12 +26,11 @@ import type { Control, ControlContext, Log } from './runtime/messages.ts';
 import { createLog, logExchange } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import type { PostSpans, Traces } from './telemetry/trace.ts';
-import { createEgress } from './upstream/egress.ts';
-import { createSend } from './upstream/send.ts';
-import { collect } from './upstream/unary.ts';
-import { createWheel } from './upstream/wheel.ts';
+import { type AskWhole, createWayOut } from './upstream/way-out.ts';
 
 const LOOP_RESOLUTION_MS = 20;
+/** What a receiver of events says beside its status is of no interest. */
+const RECEIVER_ANSWER_BYTES = 64 * 1024;
 const COLLECTOR_ANSWER_BYTES = 64 * 1024;
 const COLLECTOR_TIMEOUT_MS = 10_000;
 
@@ -47,17 +48,29 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     inflightBytes: () => context.workers().reduce((sum, worker) => sum + worker.inflightBytes, 0),
     journalLagBytes: context.journalLagBytes,
   });
-  const traces = createTraceSwitch(context.version, log);
+  const wayOut = createWayOut(`signalbox/${context.version}`);
+  const events = createEvents({
+    log,
+    post: (url, headers, body, { timeoutMs }) =>
+      wayOut.ask({ url, method: 'POST', headers, body, timeoutMs, maxBytes: RECEIVER_ANSWER_BYTES }),
+    nowMs: Date.now,
+    eventId: createIdSource(randomBytes).eventId,
+    random: Math.random,
+  });
+  const traces = createTraceSwitch(wayOut.ask, log);
   const demo = createDemoHandler({ dialects: { chat: openaiChat, messages: anthropicMessages }, nowMs: Date.now });
 
   return {
     log,
     load: () => load(context, prices, log),
-    swapped({ telemetry, egress }) {
+    swapped({ telemetry, egress, events: eventSettings }) {
       processLog = createLog({ level: telemetry.logLevel, format: telemetry.logFormat }, process.stderr);
-      traces.use(telemetry.otlp, egress);
+      wayOut.use(egress);
+      traces.use(telemetry.otlp);
+      events.use(eventSettings);
     },
     sink(fact, recovered) {
+      if (fact.kind === 'event') events.observe(fact);
       if (fact.kind !== 'exchange') return;
       logExchange(processLog, fact, recovered);
       // What an earlier run left belongs into its own counters and traces, which are gone.
@@ -72,8 +85,9 @@ export async function buildControl(context: ControlContext): Promise<Control> {
       demo(request, response);
       return true;
     },
+    raise: events.raise,
     async close() {
-      await traces.close();
+      await Promise.all([traces.close(), events.close()]);
       processLog.logger.flush();
     },
   };
@@ -126,26 +140,26 @@ function withDemo(snapshot: Snapshot, socketPath: string): Snapshot {
 }
 
 interface TraceSwitch {
-  use(otlp: Snapshot['telemetry']['otlp'], egress: EgressSettings): void;
+  use(otlp: Snapshot['telemetry']['otlp']): void;
   observe(fact: ExchangeFact): void;
   close(): Promise<void>;
 }
 
 /** Traces that follow the configuration: off, or to the collector it names now. */
-function createTraceSwitch(version: string, log: Log): TraceSwitch {
+function createTraceSwitch(ask: AskWhole, log: Log): TraceSwitch {
   let inUse = '';
   let traces: Promise<Traces | undefined> = Promise.resolve(undefined);
   let ready: Traces | undefined;
   const onDrop = (spans: number, why: string): void => log('warn', { spans, why }, 'spans were dropped');
   return {
-    use(otlp, egress) {
-      const wanted = JSON.stringify([otlp, egress]);
+    use(otlp) {
+      const wanted = JSON.stringify(otlp ?? null);
       if (wanted === inUse) return;
       inUse = wanted;
       const before = traces;
       traces = (async () => {
         await (await before)?.close();
-        ready = otlp === undefined ? undefined : await startTraces(otlp, createPost(version, egress), onDrop);
+        ready = otlp === undefined ? undefined : await startTraces(otlp, createPost(ask), onDrop);
         return ready;
       })();
       traces.catch((error: unknown) => log('error', { error: String(error) }, 'traces cannot be sent'));
@@ -166,15 +180,10 @@ async function startTraces(...parts: Parameters<CreateTraces>): Promise<Traces> 
 type CreateTraces = typeof import('./telemetry/trace.ts').createTraces;
 
 /** The collector is reached like any upstream: through the egress, with its proxy and its authorities. */
-function createPost(version: string, rules: EgressSettings): PostSpans {
-  const wheel = createWheel({ turnMs: 500, now: () => performance.now() });
-  const send = createSend(createEgress(rules, { wheel, userAgent: `signalbox/${version}` }));
+function createPost(ask: AskWhole): PostSpans {
   return async (url, headers, body) => {
-    const endpoint = { baseUrl: url, headers: {}, weight: 1 };
-    const request = { endpoint, method: 'POST' as const, path: '', headers, body: Buffer.from(body), stream: false };
-    const answer = await send({ ...request, timeouts: { ...DEFAULT_TIMEOUTS, totalMs: COLLECTOR_TIMEOUT_MS } }).answer;
-    if (answer.failed) throw answer.error;
-    await collect(answer.body, { maxBytes: COLLECTOR_ANSWER_BYTES, contentLength: undefined });
-    return answer.status;
+    const limits = { timeoutMs: COLLECTOR_TIMEOUT_MS, maxBytes: COLLECTOR_ANSWER_BYTES };
+    const { status } = await ask({ url, method: 'POST', headers, body: Buffer.from(body), ...limits });
+    return status;
   };
 }

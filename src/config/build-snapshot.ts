@@ -5,6 +5,7 @@ import type { Rules, ScopeKind, SlotOf } from '../core/rules.ts';
 import type { Catalog } from './catalog-port.ts';
 import type { LoadedConfig } from './load.ts';
 import { resolveGuard } from './resolve-guard.ts';
+import { resolveStore } from './resolve-store.ts';
 import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
 import type { ModelKnowledge } from './resolve.ts';
 import { placedRules, wantedRules } from './resolve-rules.ts';
@@ -47,7 +48,9 @@ export function buildSnapshot({ settings, pems }: LoadedConfig, parts: SnapshotP
     pepper: parts.pepper,
     egress: egressOf(settings.egress, pems),
     guards: settings.guards.map(resolveGuard),
+    ...eventsOf(settings.events),
     telemetry: telemetryOf(settings.telemetry),
+    store: resolveStore(settings.store),
   };
   return { version: parts.version, hash: hashOf(content), ...content };
 }
@@ -117,6 +120,12 @@ function egressOf(config: Config['egress'], pems: LoadedConfig['pems']): EgressS
     ...(pems.ca !== undefined && { ca: pems.ca }),
     clientCertificates: pems.clientCertificates,
   };
+}
+
+function eventsOf({ webhook }: Config['events']): Pick<Snapshot, 'events'> {
+  if (webhook === undefined) return {};
+  const { url, secret, types, timeout_ms } = webhook;
+  return { events: { url, secret, ...(types !== undefined && { types }), timeoutMs: timeout_ms } };
 }
 
 function telemetryOf({ otlp, log }: Config['telemetry']): TelemetrySettings {

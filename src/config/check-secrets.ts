@@ -8,14 +8,14 @@ import type { Tree } from './tree.ts';
 const KEYS = ['admin.key', 'keys.*.key'];
 const CREDENTIALS = ['providers.*.api_key', 'providers.*.api_keys.*', 'providers.*.endpoints.*.api_key', 'server.tls.key'];
 /** What only we and one service of the operator's know: without the word `none`. */
-const SHARED_SECRETS = ['guards.*.secret'];
+const SHARED_SECRETS = ['guards.*.secret', 'events.webhook.secret'];
 const HEADERS = ['providers.*.headers.*', 'telemetry.otlp.headers.*'];
 const SECRET_HEADER = /auth|key|token|secret|cookie|password/i;
 
 const LITERAL = 'a secret must not stand in the file: write a reference, ${env:NAME} or ${file:/path}';
 
 export function checkSecrets(root: Tree): ConfigIssue[] {
-  return [...literalSecrets(root), ...literalHeaders(root), ...proxyPassword(root), ...equalKeys(root)];
+  return [...literalSecrets(root), ...literalHeaders(root), ...urlPasswords(root), ...equalKeys(root)];
 }
 
 function literalSecrets(root: Tree): ConfigIssue[] {
@@ -34,10 +34,15 @@ function literalHeaders(root: Tree): ConfigIssue[] {
     .map(({ node, path }) => issueAt(node.place, path, LITERAL));
 }
 
-function proxyPassword(root: Tree): ConfigIssue[] {
-  return selectTexts(root, 'egress.proxy.url')
-    .filter(({ node, text }) => node.reference === undefined && /\/\/[^/]*@/.test(text))
-    .map(({ node, path }) => issueAt(node.place, path, LITERAL));
+/** What of a URL is a secret: a proxy's user may be a token, a database's is a name. */
+const URLS = { 'egress.proxy.url': /\/\/[^/]*@/, 'store.url': /\/\/[^/]*:[^/]*@|[?&]password=/ } as const;
+
+function urlPasswords(root: Tree): ConfigIssue[] {
+  return Object.entries(URLS).flatMap(([pattern, secret]) =>
+    selectTexts(root, pattern)
+      .filter(({ node, text }) => node.reference === undefined && secret.test(text))
+      .map(({ node, path }) => issueAt(node.place, path, LITERAL)),
+  );
 }
 
 function equalKeys(root: Tree): ConfigIssue[] {

@@ -7,9 +7,11 @@
 import * as z from 'zod';
 
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
+import { events } from './schema-events.ts';
 import { guards } from './schema-guard.ts';
 import { rulesFields } from './schema-rules.ts';
 import { int, text } from './schema-parts.ts';
+import { store } from './schema-store.ts';
 import * as values from './values.ts';
 
 const MAX_MS = 86_400_000;
@@ -316,7 +318,9 @@ export const configSchema = z
     keys: z.array(key).default([]).describe('Virtual keys that clients present.'),
     tags: z.record(text(values.tagProblem), tag).default({}).describe('Limits and budgets that all keys of a tag share, by tag.'),
     guards,
+    events,
     admin,
+    store,
     egress,
     telemetry,
   })

@@ -30,7 +30,18 @@ export interface Snapshot {
   egress: EgressSettings;
   /** In the order they are asked. */
   guards: GuardSettings[];
+  events?: EventSettings;
   telemetry: TelemetrySettings;
+  store: StoreSettings;
+}
+
+/** Where events go, beside the log. */
+export interface EventSettings {
+  url: string;
+  secret: string;
+  /** Absent: all. */
+  types?: string[];
+  timeoutMs: number;
 }
 
 /** A service of the operator's that judges requests and answers. */
@@ -119,6 +130,24 @@ export interface EgressSettings {
   ca?: string;
   /** PEM text, by origin. */
   clientCertificates: { origin: string; cert: string; key: string }[];
+}
+
+export interface StoreSettings {
+  /** `postgres://…` or the path of an SQLite file; absent: `store.db` in the data directory. */
+  url?: string;
+  /** What happens to calls under a hard budget while more than `maxJournalBytes` of facts wait for the store. */
+  onDown: 'refuse' | 'allow';
+  maxJournalBytes: number;
+  retention: RetentionSettings;
+}
+
+/** How many days what is kept. */
+export interface RetentionSettings {
+  requestsDays: number;
+  bodiesDays: number;
+  hoursDays: number;
+  daysDays: number;
+  ledgerDays: number;
 }
 
 export interface TelemetrySettings {

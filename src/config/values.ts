@@ -1,6 +1,7 @@
 /** What single values must look like. Each answers the complaint, or nothing. No complaint repeats the value. */
 import ipaddr from 'ipaddr.js';
 
+import { EVENT_TYPES } from '../core/fact.ts';
 import { webhookKey } from '../lib/webhook-signature.ts';
 
 type Problem = string | undefined;
@@ -17,6 +18,14 @@ export function proxyUrlProblem(value: string): Problem {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (url === undefined || !['http:', 'https:'].includes(url.protocol)) return 'must be an http:// or https:// URL';
   return url.pathname === '/' && url.search === '' && url.hash === '' ? undefined : 'must be a scheme, host and port, no more';
+}
+
+/** The driver reads the rest of a database's URL. */
+export function storeUrlProblem(value: string): Problem {
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(value)) return undefined;
+  return /^postgres(ql)?:\/\/./.test(value) && URL.canParse(value)
+    ? undefined
+    : 'must be the path of a file, or a URL that begins with postgres://';
 }
 
 export function originProblem(value: string): Problem {
@@ -158,4 +167,10 @@ export function credentialProblem(credential: string): Problem {
 export function webhookSecretProblem(secret: string): Problem {
   if (webhookKey(secret) === undefined) return 'must have at least 16 bytes; behind `whsec_` stands base64';
   return PLACEHOLDER.test(secret) ? 'is a placeholder, not a secret' : undefined;
+}
+
+/** A type of events, or all that begin so. */
+export function eventTypeProblem(type: string): Problem {
+  const isKnown = EVENT_TYPES.some((each) => (type.endsWith('*') ? each.startsWith(type.slice(0, -1)) : each === type));
+  return isKnown ? undefined : `must be a type of events (${EVENT_TYPES.join(', ')}), or a prefix with \`*\``;
 }

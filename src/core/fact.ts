@@ -40,23 +40,26 @@ export interface CheckpointFact {
   nanoUsd: NanoUsd;
 }
 
-export type EventType =
-  | 'budget.soft_exceeded'
-  | 'budget.exceeded'
-  | 'budget.threshold'
-  | 'limit.exceeded'
-  | 'key.created'
-  | 'key.rotated'
-  | 'key.blocked'
-  | 'key.expired'
-  | 'target.failing'
-  | 'store.down'
-  | 'store.up'
-  | 'agent.state'
+/** All that operators can be told of. */
+export const EVENT_TYPES = [
+  'budget.soft_exceeded',
+  'budget.exceeded',
+  'budget.threshold',
+  'limit.exceeded',
+  'key.created',
+  'key.rotated',
+  'key.blocked',
+  'key.expired',
+  'target.failing',
+  'store.down',
+  'store.up',
+  'agent.state',
   /** A guard would have stopped an answer that it saw only after it was sent. */
-  | 'guard.flagged'
+  'guard.flagged',
   /** A guard did not answer, or not in its own form. */
-  | 'guard.failing';
+  'guard.failing',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
 
 /** Something an operator wants to hear of; goes to the log and to the webhook. Raised at most once a minute per type and scope by each worker. */
 export interface EventFact {
@@ -68,6 +71,9 @@ export interface EventFact {
   /** Numbers and short words, no secrets. */
   details: Readonly<Record<string, string | number | boolean>>;
 }
+
+/** Tells the operator that something happened. `details`: numbers and short words, no secrets, nothing that a client chose freely. */
+export type Raise = (type: EventType, scope: Scope | undefined, details: EventFact['details']) => void;
 
 /** A body of an exchange whose key has them recorded. Sealed by whoever writes the fact: no journal ever holds a body that can be read. */
 export interface BodyFact {

@@ -17,7 +17,9 @@ export type ScopeKind =
   | 'provider'
   | 'tag'
   | 'end_user'
-  | 'agent';
+  | 'agent'
+  /** Of events only. */
+  | 'guard';
 export type Scope = `${ScopeKind}:${string}`;
 
 /** As the operator writes them: `rpm` and `tpm` hold in any 60 s, `concurrent` at any instant. */

@@ -123,7 +123,7 @@ async function judgeAll(exchange: Exchange, guards: readonly Guard[], { held, cu
       if (verdict.action !== 'allow')
         plane.raise('guard.flagged', scope, { guard: guard.name, action: verdict.action, ...about });
     } catch (thrown) {
-      plane.raise('guard.failing', undefined, { guard: guard.name, stage: 'response', reason: reasonOf(thrown) });
+      plane.raise('guard.failing', `guard:${guard.name}`, { guard: guard.name, stage: 'response', reason: reasonOf(thrown) });
     }
   }
 }

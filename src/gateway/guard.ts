@@ -96,7 +96,11 @@ async function consult<Accepted>(
     if (verdict === 'block') throw thrown;
     if (exchange.gone) throw new GatewayError('client_gone');
     if (exchange.cut !== undefined) throw exchange.cut;
-    exchange.plane.raise('guard.failing', undefined, { guard: guard.name, stage: judged.stage, reason: reasonOf(thrown) });
+    exchange.plane.raise('guard.failing', `guard:${guard.name}`, {
+      guard: guard.name,
+      stage: judged.stage,
+      reason: reasonOf(thrown),
+    });
     if (guard.onFailure === 'block') throw new GatewayError('guard_unavailable', { cause: thrown, details: { retryAfterS: 1 } });
   } finally {
     const ms = performance.now() - from;

@@ -1,7 +1,6 @@
 import type { PricedTarget } from '../config/snapshot.ts';
-import type { Fact } from '../core/fact.ts';
+import type { Fact, Raise } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
-import type { Raise } from '../policy/raise.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
 import type { Exchange } from './exchange.ts';

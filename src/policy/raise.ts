@@ -1,8 +1,4 @@
-import type { EventFact, EventType } from '../core/fact.ts';
-import type { Scope } from '../core/rules.ts';
-
-/** Tells the operator that something happened. `details`: numbers and short words, no secrets, nothing that a client chose freely. */
-export type Raise = (type: EventType, scope: Scope | undefined, details: EventFact['details']) => void;
+import type { EventFact, Raise } from '../core/fact.ts';
 
 export interface RaiseOptions {
   record: (event: EventFact) => void;

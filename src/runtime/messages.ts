@@ -8,8 +8,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Candidate } from '../config/live.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { KeyEntry } from '../core/directory.ts';
-import type { Fact } from '../core/fact.ts';
+import type { Fact, Raise } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
+import type { Store } from '../store/store.ts';
 import type { Journal, JournalPosition } from './journal.ts';
 import type { SharedMemory, SharedState } from './shared-state.ts';
 import type { SlotBook } from './slots.ts';
@@ -112,6 +113,8 @@ export interface ControlContext {
   config: { path: string } | { text: string };
   /** Secret of the installation, hex. */
   pepper: string;
+  /** Refuses calls until it is open, which is before any worker starts. */
+  store: Store;
   /** Who counts where in shared memory. */
   slots: SlotBook;
   /** Flags win over the file. */
@@ -136,6 +139,8 @@ export interface Control {
   /** Prometheus text. */
   metricsText: () => Promise<string>;
   priceOf: (request: PriceRequest) => Promise<PriceState>;
+  /** Tells the operator of something that happened on the main thread. */
+  raise: Raise;
   /** First look at a request on the control socket; true: it was answered (the demo provider). */
   extra: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Sends what is buffered (traces, logs); within 2 s. */
