@@ -23,6 +23,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { StartError, errorText } from './start-error.ts';
 
 const PEPPER_BYTES = 32;
+const NODE_BYTES = 8;
 /** Bytes that a Unix socket's address holds, its final zero included: 108 on Linux, 104 elsewhere. */
 const MAX_SOCKET_PATH = { linux: 107, other: 103 } as const;
 
@@ -34,6 +35,8 @@ export interface DataDir {
   controlSocketPath: string;
   /** Secret of the installation, 64 hex digits; made at the first start. */
   pepper: string;
+  /** Its name in a store that several share, 16 hex digits; made at the first start. */
+  node: string;
   /** Lets the directory go. The end of the process does it too. */
   release(): void;
 }
@@ -51,7 +54,8 @@ export function openDataDir(directory: string): DataDir {
     path,
     journalDir,
     controlSocketPath: socket.path,
-    pepper: readPepper(join(path, 'pepper')),
+    pepper: readHex(join(path, 'pepper'), PEPPER_BYTES),
+    node: readHex(join(path, 'node'), NODE_BYTES),
     release: () => {
       rmSync(join(path, 'control.sock'), { force: true });
       rmSync(join(path, 'pid'), { force: true });
@@ -118,9 +122,12 @@ function socketPath(directory: string): { path: string; release: () => void } {
   return { path: `/proc/self/fd/${fd}/control.sock`, release: () => closeSync(fd) };
 }
 
-function readPepper(path: string): string {
-  if (!existsSync(path)) writePrivateFile(path, `${randomBytes(PEPPER_BYTES).toString('hex')}\n`);
-  const pepper = readFileSync(path, 'utf8').trim();
-  if (!/^[0-9a-f]{64}$/.test(pepper)) throw new StartError(`${path} is damaged: it must hold 64 hex digits`);
-  return pepper;
+/** Made at random where it is missing. */
+function readHex(path: string, bytes: number): string {
+  if (!existsSync(path)) writePrivateFile(path, `${randomBytes(bytes).toString('hex')}\n`);
+  const text = readFileSync(path, 'utf8').trim();
+  if (!/^[0-9a-f]+$/.test(text) || text.length !== 2 * bytes) {
+    throw new StartError(`${path} is damaged: it must hold ${2 * bytes} hex digits`);
+  }
+  return text;
 }

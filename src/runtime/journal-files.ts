@@ -2,7 +2,7 @@
  * Names of a journal's segments. `w{worker}-{boot}-{segment}.jnl`; with `.read` behind it once main has read it whole. Main reads for the log, metrics and
  * traces; the store imports; the store deletes what both have done with.
  */
-import { readdirSync, renameSync, statSync } from 'node:fs';
+import { renameSync, statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 const SEGMENT = /^(w\d+-[^-]+)-(\d+)\.jnl(\.read)?$/;
@@ -33,8 +33,16 @@ export function listSegments(dir: string): SegmentFile[] {
     .sort()
     .flatMap((name) => {
       const segment = segmentOf(name);
-      return segment === undefined ? [] : [{ ...segment, bytes: statSync(join(dir, name)).size }];
+      const bytes = segment === undefined ? undefined : sizeOf(dir, segment.file);
+      return segment === undefined || bytes === undefined ? [] : [{ ...segment, bytes }];
     });
+}
+
+/** Main may give it its other name at any moment. */
+function sizeOf(dir: string, file: string): number | undefined {
+  const [unread, read] = pathsOf(dir, file);
+  const found = statSync(unread, { throwIfNoEntry: false }) ?? statSync(read, { throwIfNoEntry: false });
+  return found?.size;
 }
 
 /** Main has read it whole. */

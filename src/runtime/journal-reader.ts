@@ -2,9 +2,9 @@
  * Reads what the workers journal and hands every fact on once, in its worker's order.
  *
  * Runs on the main thread and must not block it: reads are asynchronous, and one turn decodes at most one chunk.
- * Back-pressure is the file: what is not yet read lies on disk. A segment that is left by its worker and wholly read is deleted.
+ * Back-pressure is the file: what is not yet read lies on disk. What becomes of a segment that is left by its worker and wholly read is the caller's.
  */
-import { type FileHandle, open, readdir, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
@@ -20,9 +20,9 @@ const SEGMENT_NAME = /^(w\d+-[^-]+)-\d+\.jnl$/;
 export interface JournalReader {
   /** A worker wrote this far. */
   announce: (position: JournalPosition) => void;
-  /** The thread behind `w{worker}-{boot}` is gone: reads all that it left, torn tail tolerated, and deletes it. */
+  /** The thread behind `w{worker}-{boot}` is gone: reads all that it left, torn tail tolerated, and finishes it. */
   retire: (worker: number, boot: string) => Promise<void>;
-  /** Reads and deletes what earlier runs left; answers how many facts that were. Before any worker starts. */
+  /** Reads and finishes what earlier runs left; answers how many facts that were. Before any worker starts. */
   recover: () => Promise<number>;
   /** Announced and not yet handed on. */
   lagBytes: () => number;
@@ -32,8 +32,10 @@ export interface JournalReader {
 
 export interface JournalReaderOptions {
   dir: string;
-  /** `recovered`: from an earlier run. What it throws is logged and does not stop the reading. */
-  sink: (fact: Fact, recovered: boolean) => void;
+  /** `recovered`: from an earlier run. `thread`: `w{worker}-{boot}`. What it throws is logged and does not stop the reading. */
+  sink: (fact: Fact, recovered: boolean, thread: string) => void;
+  /** A segment is wholly read and will not grow. What it rejects with is logged, and the segment finished again later. */
+  finished: (file: string) => Promise<void>;
   log: Log;
   chunkBytes?: number;
 }
@@ -48,7 +50,7 @@ interface Segment {
   handle?: FileHandle;
 }
 
-type Hand = (payload: string, recovered: boolean) => void;
+type Hand = (payload: string, segment: Segment) => void;
 
 export function createJournalReader(options: JournalReaderOptions): JournalReader {
   /** Per thread (`w0-boot`), its segments in order. */
@@ -57,10 +59,10 @@ export function createJournalReader(options: JournalReaderOptions): JournalReade
   let pumping: Promise<void> | undefined;
   let facts = 0;
 
-  const hand = (payload: string, recovered: boolean): void => {
+  const hand = (payload: string, { file, recovered }: Segment): void => {
     facts++;
     try {
-      options.sink(JSON.parse(payload) as Fact, recovered);
+      options.sink(JSON.parse(payload) as Fact, recovered, streamOf(file) ?? file);
     } catch (error) {
       options.log('error', { error }, 'a fact could not be handed on');
     }
@@ -96,7 +98,7 @@ export function createJournalReader(options: JournalReaderOptions): JournalReade
     retire: async (worker, boot) => {
       const gone = `w${worker}-${boot}`;
       retired.add(gone);
-      // What it announced is read and deleted before its files are looked for, else one could vanish under the search.
+      // What it announced is read and finished before its files are looked for, else one could vanish under the search.
       await idle();
       await takeFiles((stream) => stream === gone, false);
     },
@@ -163,7 +165,8 @@ async function readChunk(segment: Segment, options: JournalReaderOptions, hand: 
     }
     if (isDone(segment)) {
       await segment.handle?.close();
-      await unlink(path);
+      delete segment.handle;
+      await options.finished(segment.file);
     }
     return true;
   } catch (error) {
@@ -179,7 +182,7 @@ async function readFacts(segment: Segment, handle: FileHandle, options: JournalR
   if (frames.consumed === 0 && !frames.damaged) {
     frames = await readAt(handle, segment.read, Math.min(unread, MAX_PAYLOAD_BYTES + FRAME_HEADER_BYTES));
   }
-  for (const payload of frames.payloads) hand(payload, segment.recovered);
+  for (const payload of frames.payloads) hand(payload, segment);
   segment.read += frames.consumed;
   if (frames.damaged || frames.consumed === 0) {
     const lostBytes = segment.known - segment.read;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, readdirSync, truncateSync, writeFileSync, writeSync, openSync, closeSync } from 'node:fs';
+import { unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -31,6 +32,7 @@ function newReader(): JournalReader {
   return createJournalReader({
     dir,
     sink: (fact, recovered) => seen.push({ id: fact.id, recovered }),
+    finished: (file) => unlink(join(dir, file)),
     log: (_level, _fields, message) => logged.push(message),
     chunkBytes: 4096,
   });
@@ -213,6 +215,7 @@ test('a sink that throws does not stop the reading', async () => {
       if (one.id === '1') throw new Error('sink');
       seen.push({ id: one.id, recovered: false });
     },
+    finished: (file) => unlink(join(dir, file)),
     log: (_level, _fields, message) => logged.push(message),
   });
   const journal = journalOf();

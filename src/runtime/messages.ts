@@ -11,6 +11,7 @@ import type { KeyEntry } from '../core/directory.ts';
 import type { Fact, Raise } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Store } from '../store/store.ts';
+import type { DirectoryNews } from './directory-desk.ts';
 import type { Journal, JournalPosition } from './journal.ts';
 import type { SharedMemory, SharedState } from './shared-state.ts';
 import type { SlotBook } from './slots.ts';
@@ -35,6 +36,7 @@ export interface PriceRequest {
 
 export type ToWorker =
   | { type: 'snapshot'; snapshot: Snapshot }
+  | DirectoryNews
   | { type: 'listen'; address: ListenAddress }
   | { type: 'ready'; ready: boolean }
   /** Stop accepting; what is in flight has this many milliseconds. */
@@ -45,6 +47,7 @@ export type ToMain =
   | { type: 'booted' }
   /** `error`: the worker could not take the snapshot and keeps the old one. */
   | { type: 'applied'; version: number; error?: string }
+  | { type: 'directory_applied'; version: number }
   | { type: 'listening' }
   | { type: 'listen_failed'; message: string }
   | { type: 'drained' }
@@ -84,6 +87,8 @@ export interface WorkerContext {
 export interface DataPlane {
   /** Swaps whole; exchanges under way keep what they began with. Comes at least once before `listen`. */
   apply: (snapshot: Snapshot) => void;
+  /** What the store knows of who may call; holds for every request from now on. */
+  know: (news: DirectoryNews) => void;
   /** Resolves when the port accepts; rejects with the system's error. */
   listen: (address: ListenAddress) => Promise<void>;
   /** What /health/ready answers; false at first. */

@@ -16,7 +16,7 @@ const SLOT_WORDS = 16;
 const HEADER_WORDS = 16;
 const KIB = 1024;
 
-const HEADER = { maxInflightKib: 0 } as const;
+const HEADER = { maxInflightKib: 0, storeIsBehind: 1 } as const;
 const SLOT = { generation: 0, inflightKib: 1, exchanges: 2, loopDelayP99Us: 3, heartbeatS: 4 } as const;
 
 /** Plain data; crosses threads in `workerData`. */
@@ -32,6 +32,8 @@ export interface SharedMemory {
 export interface SharedState {
   /** Budgets. */
   readonly accounts: Accounts;
+  /** So many facts wait for a store that is down that calls under a hard budget must be refused. */
+  storeIsBehind(): boolean;
   /** False: the process would hold more than its budget of bytes; nothing was reserved. */
   reserveBytes(bytes: number): boolean;
   /** Exactly what was reserved, in one or several pieces. */
@@ -55,6 +57,7 @@ export interface SharedOverview {
   readonly memory: SharedMemory;
   readonly accounts: AccountsOverview;
   setMaxInflightBytes(bytes: number): void;
+  setStoreIsBehind(isBehind: boolean): void;
   /** Takes back all that a dead worker held, but for money, which its journal decides on; answers the slot's new generation. Only after the thread is gone. */
   reclaim(worker: number): number;
   read(worker: number, nowMs: number): SlotReading;
@@ -73,6 +76,9 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
     accounts,
     setMaxInflightBytes: (bytes) => {
       Atomics.store(words, HEADER.maxInflightKib, Math.ceil(bytes / KIB));
+    },
+    setStoreIsBehind: (isBehind) => {
+      Atomics.store(words, HEADER.storeIsBehind, isBehind ? 1 : 0);
     },
     reclaim: (worker) => {
       accounts.repair(worker);
@@ -103,6 +109,7 @@ export function openSharedState(memory: SharedMemory, worker: number): SharedSta
   };
   return {
     accounts: openAccounts(memory.accounts, worker),
+    storeIsBehind: () => Atomics.load(words, HEADER.storeIsBehind) === 1,
     reserveBytes: (wanted) => {
       setBytes(bytes + wanted);
       if (totalKib(words, memory.slots) <= Atomics.load(words, HEADER.maxInflightKib)) return true;

@@ -4,16 +4,19 @@
  */
 import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
+import { extname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { formatIssue } from '../config/issue.ts';
 import { type Live, type Reload, watchConfig } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
 import { serveControl } from '../control/server.ts';
+import type { Store } from '../store/store.ts';
 import { type OpenReservations, createOpenReservations } from '../ledger/open-reservations.ts';
 import { controlAppOf } from './control-app.ts';
 import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
+import { markRead } from './journal-files.ts';
 import { type JournalReader, type JournalReaderOptions, createJournalReader } from './journal-reader.ts';
 import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
@@ -21,7 +24,7 @@ import { bareHost, pinListener } from './pin-listener.ts';
 import { type SharedOverview, createSharedOverview } from './shared-state.ts';
 import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
-import { createStoreClient } from './store-rpc.ts';
+import { type StoreThread, createStoreThread } from './store-client.ts';
 import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
 
 export interface StartSettings {
@@ -60,7 +63,10 @@ export async function start(settings: StartSettings): Promise<Running> {
   const firstRun = !('path' in settings.config);
   const minted = mintKeys({ dataDir: dataDir.path, pepper: dataDir.pepper, firstRun, random: randomBytes });
   const late: LateParts = {};
-  const control = await settings.buildControl(controlContext(settings, dataDir, minted, late));
+  const storeThread = storeThreadOf(late);
+  const context = controlContext({ settings, dataDir, minted, late, store: storeThread.store });
+  const control = await settings.buildControl(context);
+  late.control = control;
   const first = await control.load();
   if (!first.ok)
     throw new StartError(['the configuration is not valid:', ...first.issues.map(formatIssue)].join('\n'), EXIT_CONFIG);
@@ -74,14 +80,28 @@ export async function start(settings: StartSettings): Promise<Running> {
     if (!recovered) reservations.observe(fact, thread);
     control.sink(fact, recovered);
   };
-  const reader = createJournalReader({ dir: dataDir.journalDir, sink, log: control.log });
+  const reader = createJournalReader({
+    dir: dataDir.journalDir,
+    sink,
+    finished: finishedBy(dataDir, storeThread),
+    log: control.log,
+  });
   late.reader = reader;
   const recovered = await reader.recover();
   if (recovered > 0) control.log('info', { facts: recovered }, 'facts of an earlier run were recovered from its journal');
   const shared = createSharedOverview(bound.workers, Date.now());
-  const { supervisor, collected } = supervise({ settings, dataDir, control, reader, shared, reservations });
+  Object.assign(late, { shared, snapshot: () => current });
+  await storeThread.open(storeBoot(dataDir, first.snapshot));
+  const { supervisor, collected } = supervise({ settings, dataDir, control, reader, shared, reservations, storeThread });
   late.supervisor = supervisor;
-  const controlServer = await openControl({ settings, dataDir, control, supervisor, snapshot: () => current });
+  const controlServer = await openControl({
+    settings,
+    dataDir,
+    control,
+    supervisor,
+    store: storeThread.store,
+    snapshot: () => current,
+  });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
@@ -89,7 +109,9 @@ export async function start(settings: StartSettings): Promise<Running> {
 
   const swap = async (next: Snapshot): Promise<void> => {
     const { snapshot, ignored } = pinListener(next, { configured, bound });
+    if (next.store.url !== first.snapshot.store.url) ignored.push('store.url');
     current = snapshot;
+    storeThread.keepFor(snapshot.store.retention);
     await inForce(snapshot, { ignored, supervisor, control });
   };
   const live = watchConfig({
@@ -107,7 +129,7 @@ export async function start(settings: StartSettings): Promise<Running> {
     greeting: greeting(minted, { url, firstRun, adminUsed, isTerminal: settings.isTerminal }),
     reload: () => void live.reloadNow(),
     drainMs: () => current.server.drainS * 1000,
-    stop: (deadlineMs) => stop({ live, supervisor, collected, reader, control, controlServer, dataDir }, deadlineMs),
+    stop: (deadlineMs) => stop({ live, supervisor, collected, reader, storeThread, control, controlServer, dataDir }, deadlineMs),
   };
 }
 
@@ -116,11 +138,13 @@ interface ControlSocketParts {
   dataDir: DataDir;
   control: Control;
   supervisor: Supervisor;
+  store: Store;
   snapshot: () => Snapshot;
 }
 
 /** The control plane's socket; its routes are made when the first request needs them. */
-function openControl({ settings, dataDir, control, supervisor, snapshot }: ControlSocketParts): ReturnType<typeof serveControl> {
+function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl> {
+  const { settings, dataDir, control, supervisor, store, snapshot } = parts;
   const configPath = 'path' in settings.config ? settings.config.path : undefined;
   const workers = () => supervisor.status();
   const uptimeMs = () => process.uptime() * 1000;
@@ -130,7 +154,7 @@ function openControl({ settings, dataDir, control, supervisor, snapshot }: Contr
     app: () =>
       controlAppOf({
         control,
-        store: createStoreClient().store,
+        store,
         version: settings.version,
         configPath,
         snapshot,
@@ -153,23 +177,71 @@ async function inForce(
 
 /** What the control plane may ask for, but only once it exists. */
 interface LateParts {
+  control?: Control;
+  shared?: SharedOverview;
+  snapshot?: () => Snapshot;
   supervisor?: Supervisor;
   reader?: JournalReader;
 }
 
-function controlContext(settings: StartSettings, dataDir: DataDir, minted: MintedKeys, late: LateParts): ControlContext {
+interface ContextParts {
+  settings: StartSettings;
+  dataDir: DataDir;
+  minted: MintedKeys;
+  late: LateParts;
+  store: Store;
+}
+
+function controlContext({ settings, dataDir, minted, late, store }: ContextParts): ControlContext {
   return {
     version: settings.version,
     dataDir: dataDir.path,
     controlSocketPath: dataDir.controlSocketPath,
     config: settings.config,
     pepper: dataDir.pepper,
+    store,
     slots: createSlotBook(SLOT_SPACE, Date.now),
     overrides: settings.overrides,
     minted: { adminKeyDigest: minted.adminKeyDigest, keys: minted.keys },
     environment: settings.environment,
     workers: () => late.supervisor?.status() ?? [],
     journalLagBytes: () => late.reader?.lagBytes() ?? 0,
+  };
+}
+
+/** Told of in the log and as an event; what of it must stop is in shared memory. */
+function storeThreadOf(late: LateParts): StoreThread {
+  return createStoreThread({
+    url: new URL(`./store-thread${extname(import.meta.url)}`, import.meta.url),
+    log: (...line) => late.control?.log(...line),
+    alive: () => late.supervisor?.alive() ?? [],
+    onHealth: (up, reason) => {
+      late.control?.log(
+        up ? 'info' : 'error',
+        { reason },
+        up ? 'the store can be used' : 'the store cannot be used; facts wait in the journals',
+      );
+      if (late.supervisor !== undefined) late.control?.raise(up ? 'store.up' : 'store.down', undefined, { reason });
+    },
+    onLag: (bytes) => {
+      const { store } = late.snapshot?.() ?? {};
+      late.shared?.setStoreIsBehind(store?.onDown === 'refuse' && bytes > store.maxJournalBytes);
+    },
+  });
+}
+
+function storeBoot({ path, node, journalDir }: DataDir, { store }: Snapshot): Parameters<StoreThread['open']>[0] {
+  const { url = 'store.db', retention } = store;
+  const isPath = !url.startsWith('postgres');
+  return { url: isPath ? resolve(path, url) : url, node, journalDir, retention };
+}
+
+/** Read by main, a segment is the store's to delete. */
+function finishedBy({ journalDir }: DataDir, storeThread: StoreThread): (file: string) => Promise<void> {
+  return (file) => {
+    markRead(journalDir, file);
+    storeThread.left(file);
+    return Promise.resolve();
   };
 }
 
@@ -185,10 +257,11 @@ interface SuperviseParts {
   reader: JournalReader;
   shared: SharedOverview;
   reservations: OpenReservations;
+  storeThread: StoreThread;
 }
 
 /** `collected` resolves when the journals of all workers that have died so far are read. */
-function supervise({ settings, dataDir, control, reader, shared, reservations }: SuperviseParts): {
+function supervise({ settings, dataDir, control, reader, shared, reservations, storeThread }: SuperviseParts): {
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
 } {
@@ -203,8 +276,12 @@ function supervise({ settings, dataDir, control, reader, shared, reservations }:
     shared,
     log: control.log,
     now: Date.now,
-    onJournal: reader.announce,
+    onJournal: (position) => {
+      storeThread.announce(position);
+      reader.announce(position);
+    },
     onGone: (worker, boot) => {
+      storeThread.gone(`w${worker}-${boot}`);
       const held = shared.accounts.takeOver(worker);
       const settled = async (): Promise<void> => {
         await reader.retire(worker, boot);
@@ -238,6 +315,7 @@ interface StopParts {
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
   reader: JournalReader;
+  storeThread: StoreThread;
   control: Control;
   controlServer: { close: () => Promise<void> };
   dataDir: DataDir;
@@ -250,6 +328,7 @@ async function stop(parts: StopParts, deadlineMs: number): Promise<void> {
   const last = async (): Promise<void> => {
     await parts.collected();
     await parts.reader.idle();
+    await parts.storeThread.close();
     await parts.control.close();
     await parts.controlServer.close();
   };

@@ -46,12 +46,14 @@ interface Life {
   boot?: Omit<StoreBoot, 'alive'>;
   worker?: Worker;
   up: boolean;
+  /** It was up once. */
+  hasServed: boolean;
   lagBytes: number;
   closing: boolean;
 }
 
 export function createStoreThread(options: StoreThreadOptions): StoreThread {
-  const life: Life = { options, client: createStoreClient(), up: false, lagBytes: 0, closing: false };
+  const life: Life = { options, client: createStoreClient(), up: false, hasServed: false, lagBytes: 0, closing: false };
   const post = (message: ToStore): void => life.worker?.postMessage(message);
   return {
     store: life.client.store,
@@ -118,16 +120,17 @@ function receive(life: Life, message: Exclude<FromStore, { type: 'ready' | 'unus
 function setHealth(life: Life, up: boolean, reason: string): void {
   if (life.up === up) return;
   life.up = up;
-  life.options.onHealth(up, reason);
+  if (life.hasServed) life.options.onHealth(up, reason);
+  life.hasServed = true;
 }
 
 /** Calls under way are refused; another thread takes over from what is committed. */
 function lost(life: Life, worker: Worker, reason: string): void {
   if (life.worker !== worker) return;
-  const hasServed = life.up;
   life.client.disconnect();
   delete life.worker;
-  if (life.closing || (!hasServed && life.boot === undefined)) return;
+  // A store that never was there stops the start.
+  if (life.closing || !life.hasServed) return;
   setHealth(life, false, reason);
   setTimeout(() => void raiseAgain(life), RESTART_MS).unref();
 }

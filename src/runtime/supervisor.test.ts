@@ -1,5 +1,6 @@
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,7 +42,9 @@ async function crewOf(workers: number, options: { heapMb?: number; port?: number
   const log = (_level: string, fields: Record<string, unknown>, message: string): void => {
     crew.logged.push('reason' in fields ? `${message}: ${fields['reason'] as string}` : message);
   };
-  const reader = createJournalReader({ dir: join(dataDir, 'journal'), sink: (fact) => crew.facts.push(fact.id), log });
+  const dir = join(dataDir, 'journal');
+  const finished = (file: string): Promise<void> => unlink(join(dir, file));
+  const reader = createJournalReader({ dir, sink: (fact) => crew.facts.push(fact.id), finished, log });
   const supervisor = createSupervisor({
     workerUrl: new URL('../../test/fixtures/scripted-worker.ts', import.meta.url),
     workers,
