@@ -3,6 +3,7 @@
  * plain data, because they are called across a thread; the same interface stands on both sides.
  */
 import type { AuditPort } from './ports/audit.ts';
+import type { DocumentsPort } from './ports/documents.ts';
 import type { EntitiesPort } from './ports/entities.ts';
 import type { FactsPort } from './ports/facts.ts';
 import type { LedgerPort } from './ports/ledger.ts';
@@ -13,6 +14,7 @@ export interface Store {
   readonly ledger: LedgerPort;
   readonly usage: UsagePort;
   readonly entities: EntitiesPort;
+  readonly documents: DocumentsPort;
   readonly audit: AuditPort;
   /** Ends what is open; nothing may be called after. */
   close(): Promise<void>;

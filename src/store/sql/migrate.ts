@@ -4,6 +4,7 @@ import { Migrator } from 'kysely/migration';
 
 import { StoreError } from '../store.ts';
 import { audit } from './migrations/audit.ts';
+import { documents } from './migrations/documents.ts';
 import { entities } from './migrations/entities.ts';
 import { ledger } from './migrations/ledger.ts';
 import { usage } from './migrations/usage.ts';
@@ -15,6 +16,7 @@ const MIGRATIONS: readonly (readonly [name: string, up: Up])[] = [
   ['01-ledger', ledger],
   ['02-usage', usage],
   ['03-entities', entities],
+  ['04-documents', documents],
   ['05-audit', audit],
 ];
 

@@ -4,6 +4,7 @@ import { type Dialect, Kysely, sql } from 'kysely';
 import type { Store } from '../store.ts';
 import { createAuditStore } from './audit.ts';
 import { createEntitiesStore } from './entities.ts';
+import { createDocumentsStore } from './documents.ts';
 import { asStoreError } from './errors.ts';
 import { createFactsStore } from './facts.ts';
 import { createLedgerStore } from './ledger.ts';
@@ -69,6 +70,7 @@ function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
     ledger: speaking(createLedgerStore(db)),
     usage: speaking(createUsageStore(db)),
     entities: speaking(createEntitiesStore(db)),
+    documents: speaking(createDocumentsStore(db)),
     audit: speaking(createAuditStore(db)),
     close: () => db.destroy(),
   };
