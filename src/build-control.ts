@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { buildSnapshot } from './config/build-snapshot.ts';
+import { boundsOf, factsOf } from './config/resolve.ts';
 import { formatIssue } from './config/issue.ts';
 import type { Candidate } from './config/live.ts';
 import { type LoadOptions, loadConfig } from './config/load.ts';
@@ -79,7 +80,8 @@ export async function buildControl(context: ControlContext): Promise<Control> {
       traces.observe(fact);
     },
     metricsText: metrics.text,
-    priceOf: (request) => Promise.resolve(prices.priceOf(request)),
+    priceOf: (request) =>
+      Promise.resolve({ ...prices.priceOf(request), bounds: boundsOf(factsOf(request, { prices, modelFacts })) }),
     extra: (request, response) => {
       if (request.url?.startsWith('/demo/') !== true) return false;
       demo(request, response);

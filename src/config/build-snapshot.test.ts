@@ -135,6 +135,7 @@ describe('models', () => {
             priceState: { status: 'free' },
             defaultParams: { temperature: 0 },
             dropParams: ['user'],
+            bounds: { contextWindow: 1000, maxOutputTokens: 100, reasons: false },
           },
         ],
       },
@@ -171,6 +172,11 @@ describe('sizes and capabilities', () => {
     expect(claude.capabilities).toContain('reasoning');
     expect(both.capabilities).toContain('tools');
     expect(both.capabilities).not.toContain('reasoning');
+    // Bounds of a cost are those of the very target.
+    expect(both.targets.map(({ bounds }) => bounds)).toMatchObject([
+      { maxOutputTokens: 16_384, contextWindow: 128_000, reasons: false },
+      { maxOutputTokens: 128_000, reasons: true },
+    ]);
   });
 
   it('claim nothing for a target nobody knows', async () => {
@@ -182,6 +188,7 @@ describe('sizes and capabilities', () => {
   it('give way to what the file says', async () => {
     const model = await modelOf(GPT, ', context_window: 5, max_output_tokens: 6, capabilities: [x]');
     expect(model).toMatchObject({ contextWindow: 5, maxOutputTokens: 6, capabilities: ['x'] });
+    expect(model.targets[0]!.bounds).toEqual({ contextWindow: 5, maxOutputTokens: 6, reasons: false });
   });
 });
 

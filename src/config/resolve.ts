@@ -1,7 +1,7 @@
 /** One entry of the configuration at a time, as the data plane wants it: catalog rows, credentials and defaults filled in. */
 import type { KeyEntry } from '../core/directory.ts';
 import { keyDigest } from '../core/key-digest.ts';
-import type { PriceOverride, PriceState } from '../core/price.ts';
+import type { ModelBounds, PriceOverride, PriceState } from '../core/price.ts';
 import type { ProviderRow } from '../core/provider-row.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { SlotOf } from '../core/rules.ts';
@@ -89,7 +89,12 @@ export function resolveModel(
   known: ModelKnowledge,
   createdS: number,
 ): Model {
-  const targets = config.targets.map((target) => resolveTarget(target, providers[target.provider]!, known));
+  const targets = config.targets.map((target) =>
+    withBounds(resolveTarget(target, providers[target.provider]!, known), {
+      ...boundsOf(factsOf(queryOf(target, providers[target.provider]!), known)),
+      ...boundsOf(configuredFacts(config)),
+    }),
+  );
   const facts = factsForAll(config.targets.map((target) => factsOf(queryOf(target, providers[target.provider]!), known)));
   const contextWindow = config.context_window ?? facts.contextWindow;
   const maxOutputTokens = config.max_output_tokens ?? facts.maxOutputTokens;
@@ -105,9 +110,31 @@ export function resolveModel(
   };
 }
 
-function factsOf(query: ModelQuery, { prices, modelFacts }: ModelKnowledge): ModelFacts {
+/** What the lists know of a model. */
+export function factsOf(query: ModelQuery, { prices, modelFacts }: ModelKnowledge): ModelFacts {
   const contextWindow = prices.contextWindowOf(query);
   return { ...modelFacts(query.priceProvider, query.upstreamModel), ...(contextWindow !== undefined && { contextWindow }) };
+}
+
+function configuredFacts({ context_window, max_output_tokens, capabilities }: ModelConfig): ModelFacts {
+  return {
+    ...(context_window !== undefined && { contextWindow: context_window }),
+    ...(max_output_tokens !== undefined && { maxOutputTokens: max_output_tokens }),
+    ...(capabilities !== undefined && { capabilities }),
+  };
+}
+
+/** The part of what is known that bounds a cost. */
+export function boundsOf({ contextWindow, maxOutputTokens, capabilities }: ModelFacts): ModelBounds {
+  return {
+    ...(contextWindow !== undefined && { contextWindow }),
+    ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+    ...(capabilities !== undefined && { reasons: capabilities.includes('reasoning') }),
+  };
+}
+
+function withBounds(target: PricedTarget, bounds: ModelBounds): PricedTarget {
+  return Object.keys(bounds).length === 0 ? target : { ...target, bounds };
 }
 
 /** What holds whichever target is chosen: the smallest limits, and the capabilities of all. */

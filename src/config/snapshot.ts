@@ -8,7 +8,7 @@ import type { DialectId } from '../core/dialect-id.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Target } from '../core/target.ts';
-import type { PriceState } from '../core/price.ts';
+import type { ModelBounds, PriceState } from '../core/price.ts';
 import type { Rules } from '../core/rules.ts';
 
 export interface Snapshot {
@@ -120,6 +120,8 @@ export interface PricedTarget extends Target {
   configuredId?: string;
   /** Resolved when the snapshot is built; for a wildcard's target resolved per upstream model on first use (workers ask main). */
   priceState: PriceState | { status: 'lazy' };
+  /** What bounds the cost of a call, as far as it is known; a model's own settings before the lists. */
+  bounds?: ModelBounds;
 }
 
 export interface EgressSettings {

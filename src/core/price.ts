@@ -43,12 +43,24 @@ export interface Price {
   request?: Rate;
 }
 
+/** What is known of one target's model beside its price, for bounds of its cost. Tokens. */
+export interface ModelBounds {
+  contextWindow?: number;
+  maxOutputTokens?: number;
+  /** It may bill output that no answer shows. Absent: nobody knows. */
+  reasons?: boolean;
+}
+
 /**
- * `unpriced` is a state of its own, never a zero.
+ * `unpriced` is a state of its own, never a zero. `ceiling`: the dearest list price of the provider, kind by kind.
  * `changesAtMs`: the list has another price from then on (start dates, hours of the day): resolve again.
  * `unsupported`: services the provider bills beside tokens and that nobody here counts; the cost is then a lower bound.
  */
-export type PriceState =
+export type PriceState = (
   | { status: 'priced'; price: Price; source: 'config' | 'list'; changesAtMs?: number; unsupported?: readonly string[] }
   | { status: 'free' }
-  | { status: 'unpriced'; reason?: string };
+  | { status: 'unpriced'; reason?: string; ceiling?: Price }
+) & {
+  /** Of a wildcard's model, which nobody knew when the snapshot was built. */
+  bounds?: ModelBounds;
+};

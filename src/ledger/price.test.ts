@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { ModelPrice } from '@pydantic/genai-prices';
 import { calcPrice } from '@pydantic/genai-prices';
 
-import type { PriceState } from '../core/price.ts';
+import type { Price, PriceState } from '../core/price.ts';
 import type { Usage } from '../core/usage.ts';
 import { NO_USAGE } from '../core/usage.ts';
 import { costNanoUsd } from './cost.ts';
@@ -187,6 +187,19 @@ describe('createPriceBook', () => {
   it('finds a known provider by its base URL', () => {
     const found = book.priceOf({ providerApiUrl: 'https://api.anthropic.com', upstreamModel: 'claude-sonnet-4-5-20250929' });
     expect(found.status).toBe('priced');
+  });
+
+  it('knows the dearest price of a provider where a model has none', () => {
+    const state = book.priceOf({ ...OPENAI, upstreamModel: 'no-such-model' });
+    expect(state.status === 'unpriced' && state.ceiling).toMatchObject({ input: { picoUsd: expect.any(Number) } });
+    const ceiling = (state as { ceiling: Price }).ceiling;
+    for (const upstreamModel of ['gpt-4o', 'o1-pro', 'gpt-5', 'gpt-4']) {
+      const known = book.priceOf({ ...OPENAI, upstreamModel });
+      if (known.status !== 'priced') continue;
+      for (const kind of Object.keys(known.price) as (keyof Price)[])
+        expect(ceiling[kind]!.picoUsd).toBeGreaterThanOrEqual(known.price[kind]!.picoUsd);
+    }
+    expect(book.priceOf({ priceProvider: 'nobody', providerApiUrl: 'x', upstreamModel: 'm' })).not.toHaveProperty('ceiling');
   });
 
   it.each(['no-such-model', '', '*', '\u0000', 'x'.repeat(10_000)])('never throws: %j is unpriced', (upstreamModel) => {

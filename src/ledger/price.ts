@@ -8,7 +8,7 @@
  *
  * The list is loaded once per book, main thread only (74 ms, 800 KB); workers get `PriceState`s.
  */
-import type { ConditionalPrice, ModelInfo, ModelPrice, PriceCalculation } from '@pydantic/genai-prices';
+import type { ConditionalPrice, ModelInfo, ModelPrice, PriceCalculation, Provider } from '@pydantic/genai-prices';
 
 import type { Price, PriceOverride, PriceOverrideRates, PriceState, Rate } from '../core/price.ts';
 
@@ -60,7 +60,15 @@ const DAY_MS = 86_400_000;
 
 /** Loads the list. `nowMs` decides which of a model's dated prices is in force. */
 export async function createPriceBook({ nowMs }: { nowMs: () => number }): Promise<PriceBook> {
-  const { calcPrice } = await import('@pydantic/genai-prices');
+  const { calcPrice, findProvider } = await import('@pydantic/genai-prices');
+  const ceilings = new Map<string, Price | undefined>();
+  const ceilingOf = ({ priceProvider, providerApiUrl }: PriceQuery): { ceiling?: Price } => {
+    const provider = findProvider(priceProvider === undefined ? { providerApiUrl } : { providerId: priceProvider });
+    if (provider === undefined) return {};
+    if (!ceilings.has(provider.id)) ceilings.set(provider.id, dearestOf(provider));
+    const ceiling = ceilings.get(provider.id);
+    return ceiling === undefined ? {} : { ceiling };
+  };
   const find = (query: PriceQuery, atMs: number): PriceCalculation | undefined => {
     const place =
       query.priceProvider === undefined ? { providerApiUrl: query.providerApiUrl } : { providerId: query.priceProvider };
@@ -77,7 +85,9 @@ export async function createPriceBook({ nowMs }: { nowMs: () => number }): Promi
       if (query.override !== undefined) return fromOverride(query.override);
       const atMs = nowMs();
       const found = find(query, atMs);
-      return found === undefined ? { status: 'unpriced', reason: 'no list price is known' } : fromList(found, query, atMs);
+      const state: PriceState =
+        found === undefined ? { status: 'unpriced', reason: 'no list price is known' } : fromList(found, query, atMs);
+      return state.status === 'unpriced' ? { ...state, ...ceilingOf(query) } : state;
     },
     contextWindowOf: (query) => find(query, nowMs())?.model.context_window,
   };
@@ -119,6 +129,22 @@ export function priceFromRecord(record: ModelPrice, upstreamModel: string): Pric
     if (unit !== undefined && value !== undefined) price[unit.kind] = toRate(value, unit.scale);
   }
   return { status: 'priced', price, source: 'list', ...(apart.length > 0 ? { unsupported: apart } : {}) };
+}
+
+/** The dearest rate of each kind among all models of a provider, whenever it holds; undefined where none has a price per token. */
+function dearestOf({ models }: Provider): Price | undefined {
+  const records = models.flatMap(({ prices }) => (Array.isArray(prices) ? prices.map((each) => each.prices) : [prices]));
+  let dearest: Price | undefined;
+  for (const record of records) {
+    const state = priceFromRecord(record, '');
+    if (state.status !== 'priced') continue;
+    dearest ??= { input: FREE_RATE, output: FREE_RATE };
+    for (const [kind, rate] of Object.entries(state.price) as [keyof Price, Rate][]) {
+      const most = Math.max(dearest[kind]?.picoUsd ?? 0, rate.picoUsd, ...(rate.tiers ?? []).map(({ picoUsd }) => picoUsd));
+      dearest[kind] = { picoUsd: most };
+    }
+  }
+  return dearest;
 }
 
 /** Rates are rounded to whole pico-USD: exact for all prices but a few with infinite decimals (1/12 USD per million). */
