@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { WINDOW_MS, WORDS_PER_WINDOW, type Windows, change, mendWindow, sumAt, take, waitMs, windowsAt } from './windows.ts';

@@ -9,6 +9,8 @@
 import { type AccountsMemory } from '../ledger/accounts-memory.ts';
 import { type AccountsOverview, createAccountsOverview } from '../ledger/accounts-overview.ts';
 import { type Accounts, openAccounts } from '../ledger/accounts.ts';
+import { type Limiter, openLimiter } from '../policy/limiter.ts';
+import { type LimitsMemory, createLimitsMemory, limitsViews, reclaimLimits } from '../policy/limits-memory.ts';
 import { SLOT_SPACE } from './slots.ts';
 
 /** 16 words = one cache line of 64 bytes per slot, against false sharing. */
@@ -26,12 +28,15 @@ export interface SharedMemory {
   /** Wall clock at creation, ms: times in the memory count from here, to fit 32 bits. */
   epochMs: number;
   accounts: AccountsMemory;
+  limits: LimitsMemory;
 }
 
 /** A worker's view. */
 export interface SharedState {
   /** Budgets. */
   readonly accounts: Accounts;
+  /** Requests, tokens and calls at once. */
+  readonly limiter: Limiter;
   /** So many facts wait for a store that is down that calls under a hard budget must be refused. */
   storeIsBehind(): boolean;
   /** False: the process would hold more than its budget of bytes; nothing was reserved. */
@@ -67,7 +72,10 @@ export interface SharedOverview {
 export function createSharedOverview(slots: number, nowMs: number): SharedOverview {
   const buffer = new SharedArrayBuffer((HEADER_WORDS + slots * SLOT_WORDS) * Int32Array.BYTES_PER_ELEMENT);
   const accounts = createAccountsOverview(SLOT_SPACE.accounts, slots);
-  const memory: SharedMemory = { buffer, slots, epochMs: nowMs, accounts: accounts.memory };
+  const { windows, leases } = SLOT_SPACE;
+  const limits = createLimitsMemory({ windows, leases, workers: slots }, threadsClockMs());
+  const limitsSeen = limitsViews(limits);
+  const memory: SharedMemory = { buffer, slots, epochMs: nowMs, accounts: accounts.memory, limits };
   const words = new Int32Array(buffer);
   const load = (worker: number, field: number): number => Atomics.load(words, at(worker, field));
   Atomics.store(words, HEADER.maxInflightKib, 2 ** 31 - 1);
@@ -82,6 +90,7 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
     },
     reclaim: (worker) => {
       accounts.repair(worker);
+      reclaimLimits(limitsSeen, worker);
       for (let field = SLOT.generation + 1; field < SLOT_WORDS; field++) Atomics.store(words, at(worker, field), 0);
       return Atomics.add(words, at(worker, SLOT.generation), 1) + 1;
     },
@@ -109,6 +118,7 @@ export function openSharedState(memory: SharedMemory, worker: number): SharedSta
   };
   return {
     accounts: openAccounts(memory.accounts, worker),
+    limiter: openLimiter(memory.limits, worker, threadsClockMs),
     storeIsBehind: () => Atomics.load(words, HEADER.storeIsBehind) === 1,
     reserveBytes: (wanted) => {
       setBytes(bytes + wanted);
@@ -124,6 +134,12 @@ export function openSharedState(memory: SharedMemory, worker: number): SharedSta
       publish(SLOT.heartbeatS, Math.floor((nowMs - memory.epochMs) / 1000));
     },
   };
+}
+
+/** Milliseconds of the one clock that all threads read alike and nobody sets: `performance.now()` counts in each from its own beginning. */
+function threadsClockMs(): number {
+  const [s, ns] = process.hrtime();
+  return s * 1000 + ns / 1e6;
 }
 
 function at(worker: number, field: number): number {
