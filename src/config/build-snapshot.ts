@@ -8,6 +8,7 @@ import { resolveGuard } from './resolve-guard.ts';
 import { resolveStore } from './resolve-store.ts';
 import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
 import type { ModelKnowledge } from './resolve.ts';
+import { resolvePeople } from './resolve-people.ts';
 import { placedRules, wantedRules } from './resolve-rules.ts';
 import type { RulesConfig } from './schema-rules.ts';
 import type { Config } from './schema.ts';
@@ -27,6 +28,8 @@ export interface SnapshotParts extends ModelKnowledge {
   cores: number;
   /** Used where the file has no `admin.key`. */
   mintedAdminKeyDigest?: string;
+  /** Providers whose addresses came over the API. */
+  apiProviders?: ReadonlySet<string>;
   /** Keys beside those of the file. */
   mintedKeys?: readonly KeyEntry[];
 }
@@ -34,8 +37,8 @@ export interface SnapshotParts extends ModelKnowledge {
 const MAX_AUTO_WORKERS = 8;
 
 /** `loaded` has passed every check: nothing here can fail. */
-export function buildSnapshot({ settings, pems }: LoadedConfig, parts: SnapshotParts): Snapshot {
-  const providers = providersOf(settings, parts.catalog);
+export function buildSnapshot({ settings, pems }: Pick<LoadedConfig, 'settings' | 'pems'>, parts: SnapshotParts): Snapshot {
+  const providers = providersOf(settings, parts);
   const createdS = Math.floor(parts.nowMs / 1000);
   const content: Omit<Snapshot, 'hash' | 'version'> = {
     server: serverOf(settings.server, pems.tls, parts),
@@ -49,19 +52,24 @@ export function buildSnapshot({ settings, pems }: LoadedConfig, parts: SnapshotP
     egress: egressOf(settings.egress, pems),
     guards: settings.guards.map(resolveGuard),
     ...eventsOf(settings.events),
+    ...resolvePeople(settings),
     telemetry: telemetryOf(settings.telemetry),
     store: resolveStore(settings.store),
   };
   return { version: parts.version, hash: hashOf(content), ...content };
 }
 
-function providersOf(settings: Config, catalog: Catalog): Record<string, Provider> {
+function providersOf(settings: Config, { catalog, apiProviders }: SnapshotParts): Record<string, Provider> {
   return Object.fromEntries(
-    Object.entries(settings.providers).map(([name, config]) => [
-      name,
-      resolveProvider(name, config, catalog.row(config.type ?? name)!),
-    ]),
+    Object.entries(settings.providers).map(([name, config]) => {
+      const provider = resolveProvider(name, config, catalog.row(config.type ?? name)!);
+      return [name, apiProviders?.has(name) === true ? fromOutside(provider) : provider];
+    }),
   );
+}
+
+function fromOutside(provider: Provider): Provider {
+  return { ...provider, endpoints: provider.endpoints.map((endpoint) => ({ ...endpoint, outside: true })) };
 }
 
 /** Exact names first, then wildcards, the longest prefix first; `sort` keeps the order of the file among equals. */

@@ -8,7 +8,7 @@ import type { Tree } from './tree.ts';
 const KEYS = ['admin.key', 'keys.*.key'];
 const CREDENTIALS = ['providers.*.api_key', 'providers.*.api_keys.*', 'providers.*.endpoints.*.api_key', 'server.tls.key'];
 /** What only we and one service of the operator's know: without the word `none`. */
-const SHARED_SECRETS = ['guards.*.secret', 'events.webhook.secret'];
+const SHARED_SECRETS = ['guards.*.secret', 'events.webhook.secret', 'oidc.client_secret'];
 const HEADERS = ['providers.*.headers.*', 'telemetry.otlp.headers.*'];
 const SECRET_HEADER = /auth|key|token|secret|cookie|password/i;
 
@@ -27,10 +27,15 @@ function literalSecrets(root: Tree): ConfigIssue[] {
   );
 }
 
+/** Whether a header of that name usually carries a secret. */
+export function isSecretHeader(name: string): boolean {
+  return SECRET_HEADER.test(name);
+}
+
 /** Part of a value may be literal here: `Bearer ${env:TOKEN}`. */
 function literalHeaders(root: Tree): ConfigIssue[] {
   return HEADERS.flatMap((pattern) => selectTexts(root, pattern))
-    .filter(({ node, path }) => node.reference === undefined && SECRET_HEADER.test(String(path.at(-1))))
+    .filter(({ node, path }) => node.reference === undefined && isSecretHeader(String(path.at(-1))))
     .map(({ node, path }) => issueAt(node.place, path, LITERAL));
 }
 

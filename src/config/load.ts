@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 
 import type { Catalog } from './catalog-port.ts';
 import { checkModels } from './check-models.ts';
+import { checkPeople } from './check-people.ts';
 import { checkProviders } from './check-providers.ts';
 import { checkSecrets } from './check-secrets.ts';
 import { readTree } from './include.ts';
@@ -42,6 +43,8 @@ export interface LoadedConfig {
   /** As written, defaults filled in, references resolved: holds secrets. */
   settings: Config;
   pems: Pems;
+  /** What the settings were read from. */
+  root: MapNode;
 }
 
 /** `files`: absolute paths of everything that was read or should have been; a change of one may change the result. */
@@ -63,6 +66,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
     ...checkProviders(root, options.catalog),
     ...checkModels(root),
     ...checkHost(root),
+    ...checkPeople(root),
   ];
   // A reference that could not be resolved is one complaint, not two; and an unreadable file is no file without models.
   const explained = new Set(read.issues.map(({ path }) => path));
@@ -71,7 +75,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
   const { pems, issues: pemIssues, files: pemFiles } = await readPems(config, root, sources.readText);
   const files = [...new Set([...read.files, ...pemFiles])];
   if (pemIssues.length > 0) return { ok: false, issues: sortIssues(pemIssues), files };
-  return { ok: true, loaded: { settings: config, pems }, warnings: findWarnings(root, options.catalog), files };
+  return { ok: true, loaded: { settings: config, pems, root }, warnings: findWarnings(root, options.catalog), files };
 }
 
 async function readTreeOrNothing(path: string | undefined, sources: Sources): Promise<ReadTree> {

@@ -11,6 +11,7 @@ import { events } from './schema-events.ts';
 import { guards } from './schema-guard.ts';
 import { rulesFields } from './schema-rules.ts';
 import { int, text } from './schema-parts.ts';
+import { jwt, oidc } from './schema-people.ts';
 import { store } from './schema-store.ts';
 import * as values from './values.ts';
 
@@ -317,6 +318,8 @@ export const configSchema = z
     models: z.array(modelSchema).default([]).describe('Public names that clients ask for.'),
     keys: z.array(key).default([]).describe('Virtual keys that clients present.'),
     tags: z.record(text(values.tagProblem), tag).default({}).describe('Limits and budgets that all keys of a tag share, by tag.'),
+    jwt: jwt.exactOptional(),
+    oidc: oidc.exactOptional(),
     guards,
     events,
     admin,

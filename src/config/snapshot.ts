@@ -31,6 +31,8 @@ export interface Snapshot {
   /** In the order they are asked. */
   guards: GuardSettings[];
   events?: EventSettings;
+  jwt?: JwtSettings;
+  oidc?: OidcSettings;
   telemetry: TelemetrySettings;
   store: StoreSettings;
 }
@@ -42,6 +44,51 @@ export interface EventSettings {
   /** Absent: all. */
   types?: string[];
   timeoutMs: number;
+}
+
+/** Whose tokens stand for keys. */
+export interface JwtSettings {
+  /** Exactly as tokens name it. */
+  issuer: string;
+  audience: string[];
+  /** Absent: as the issuer's discovery document says. */
+  jwksUrl?: string;
+  /** Asymmetric ones only. */
+  algorithms: string[];
+  models: string[];
+  people: PeopleRules;
+}
+
+/** How people sign on. */
+export interface OidcSettings {
+  issuer: string;
+  clientId: string;
+  /** Absent: a public client. */
+  clientSecret?: string;
+  /** With `openid`. */
+  scopes: string[];
+  people: PeopleRules;
+}
+
+/** What an issuer's claims say of a person. */
+export interface PeopleRules {
+  /** Names of claims. */
+  claims: { name: string; email: string; groups: string };
+  groups: GroupRule[];
+  /** Lower case; empty: all. */
+  allowedDomains: string[];
+  createsUsers: boolean;
+}
+
+export interface GroupRule {
+  /** A value of the claim. */
+  group: string;
+  role?: 'admin' | 'viewer';
+  /** Ids. */
+  team?: string;
+  org?: string;
+  /** The team or organisation is led by its people. */
+  leads: boolean;
 }
 
 /** A service of the operator's that judges requests and answers. */

@@ -174,3 +174,9 @@ export function eventTypeProblem(type: string): Problem {
   const isKnown = EVENT_TYPES.some((each) => (type.endsWith('*') ? each.startsWith(type.slice(0, -1)) : each === type));
   return isKnown ? undefined : `must be a type of events (${EVENT_TYPES.join(', ')}), or a prefix with \`*\``;
 }
+
+/** A domain of e-mail addresses. */
+export function domainProblem(domain: string): Problem {
+  const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+  return new RegExp(`^(${label}\\.)+${label}$`).test(domain) ? undefined : 'must be a domain such as example.com';
+}
