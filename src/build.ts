@@ -64,6 +64,10 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
         priceOf: createPrices(snapshot, context.askPrice, context.now),
       };
     },
+    know({ table, changes }) {
+      if (table !== undefined) directory.load(table);
+      for (const change of changes) directory.change(change);
+    },
     async listen(address) {
       edge = createEdge({
         settings: () => inForce().snapshot.server,

@@ -4,11 +4,13 @@ import type { Hono } from 'hono';
 
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Services } from '../control/contract/ports.ts';
+import type { DirectoryService } from '../control/directory/service.ts';
 import type { Store } from '../store/store.ts';
 import type { Control, WorkerStatus } from './messages.ts';
 import { errorText } from './start-error.ts';
 
 export interface ControlAppParts {
+  directory: DirectoryService;
   control: Control;
   store: Store;
   version: string;
@@ -63,9 +65,10 @@ export async function controlAppOf(parts: ControlAppParts): Promise<Hono> {
 }
 
 function servicesOf(parts: ControlAppParts): Services {
-  const { control, store, snapshot } = parts;
+  const { control, store, directory, snapshot } = parts;
   return {
     store,
+    directory,
     snapshot,
     nowMs: Date.now,
     random: randomBytes,

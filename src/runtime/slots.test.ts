@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import type { NewAccount } from '../ledger/fill-accounts.ts';
 import { SlotsExhausted, createSlotBook } from './slots.ts';
 
 const HOUR_MS = 3_600_000;
@@ -15,13 +16,17 @@ test('a place stays with its scope and kind; each memory is numbered by itself',
   expect(book.slotOf('key:a', 'requests')).toBe(0);
 });
 
-test('new accounts are told once', () => {
+test('new accounts are to be filled until somebody has', async () => {
   const book = createSlotBook({ windows: 9, leases: 9, accounts: 9 }, () => 0);
-  book.slotOf('team:t', 'budget:day:UTC');
+  const told: NewAccount[][] = [];
+  const fill = (accounts: readonly NewAccount[]) => Promise.resolve(void told.push([...accounts]));
+  book.slotOf('team:t', 'budget:day:Europe/Berlin');
   book.slotOf('team:t', 'requests');
-  book.slotOf('team:t', 'budget:day:UTC');
-  expect(book.takeNewAccounts()).toEqual([{ slot: 0, scope: 'team:t', kind: 'budget:day:UTC' }]);
-  expect(book.takeNewAccounts()).toEqual([]);
+  book.slotOf('team:t', 'budget:day:Europe/Berlin');
+  await expect(book.fillNew(() => Promise.reject(new Error('down')))).rejects.toThrow('down');
+  await book.fillNew(fill);
+  await book.fillNew(fill);
+  expect(told).toEqual([[{ slot: 0, scope: 'team:t', window: 'day', timeZone: 'Europe/Berlin' }]]);
 });
 
 test('what was given back is given out again only when nothing else is left and an hour has passed', () => {

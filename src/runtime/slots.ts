@@ -4,7 +4,8 @@
  * Windows, leases and accounts are memories of their own, each numbered from 0. A place stays with its scope and kind until the scope is forgotten; one that was
  * given back waits at the end of the row, so that exchanges still under way do not count for a stranger.
  */
-import type { Scope, SlotKind, SlotOf } from '../core/rules.ts';
+import type { Scope, SlotKind, SlotOf, WindowKind } from '../core/rules.ts';
+import type { NewAccount } from '../ledger/fill-accounts.ts';
 
 /** How many places each memory has. */
 export interface SlotSpace {
@@ -16,20 +17,13 @@ export interface SlotSpace {
 /** Pages of memory that nobody counts in cost nothing. */
 export const SLOT_SPACE: SlotSpace = { windows: 131_072, leases: 131_072, accounts: 131_072 };
 
-export interface NewAccount {
-  slot: number;
-  scope: Scope;
-  /** `budget:<window>:<zone>`. */
-  kind: SlotKind;
-}
-
 export interface SlotBook {
   /** Throws SlotsExhausted where the memory has none left. */
   slotOf: SlotOf;
   /** Gives back all places of a scope that is gone. */
   forget: (scope: Scope) => void;
-  /** Accounts given out since the last call: whoever puts rules in force fills them first. */
-  takeNewAccounts: () => NewAccount[];
+  /** Accounts that nobody has filled yet: whoever puts rules in force does so first. Where filling them fails, they stay to be filled. */
+  fillNew: (fill: (accounts: readonly NewAccount[]) => Promise<void>) => Promise<void>;
 }
 
 export class SlotsExhausted extends Error {
@@ -57,7 +51,7 @@ export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook 
     accounts: memoryOf('accounts', space),
   };
   const places = new Map<Scope, Map<SlotKind, number>>();
-  let newAccounts: NewAccount[] = [];
+  const unfilled = new Map<number, NewAccount>();
   return {
     slotOf(scope, kind) {
       const known = places.get(scope)?.get(kind);
@@ -65,7 +59,7 @@ export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook 
       const memory = memories[memoryFor(kind)];
       const slot = take(memory, nowMs());
       places.set(scope, (places.get(scope) ?? new Map<SlotKind, number>()).set(kind, slot));
-      if (memory === memories.accounts) newAccounts.push({ slot, scope, kind });
+      if (memory === memories.accounts) unfilled.set(slot, { slot, scope, ...windowOf(kind) });
       return slot;
     },
     forget(scope) {
@@ -73,16 +67,23 @@ export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook 
       for (const [kind, slot] of places.get(scope) ?? []) memories[memoryFor(kind)].freed.push({ slot, atMs });
       places.delete(scope);
     },
-    takeNewAccounts() {
-      const taken = newAccounts;
-      newAccounts = [];
-      return taken;
+    async fillNew(fill) {
+      const fresh = [...unfilled.values()];
+      if (fresh.length === 0) return;
+      await fill(fresh);
+      for (const { slot } of fresh) unfilled.delete(slot);
     },
   };
 }
 
 function memoryOf(name: keyof SlotSpace, space: SlotSpace): Memory {
   return { name, size: space[name], next: 0, freed: [] };
+}
+
+/** `budget:<window>:<zone>` */
+function windowOf(kind: SlotKind): Pick<NewAccount, 'window' | 'timeZone'> {
+  const [, window = '', ...zone] = kind.split(':');
+  return { window: window as WindowKind, timeZone: zone.join(':') };
 }
 
 function memoryFor(kind: SlotKind): keyof SlotSpace {

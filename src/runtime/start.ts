@@ -11,9 +11,11 @@ import { formatIssue } from '../config/issue.ts';
 import { type Live, type Reload, watchConfig } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
 import { serveControl } from '../control/server.ts';
+import type { DirectoryService } from '../control/directory/service.ts';
 import type { Store } from '../store/store.ts';
 import { type OpenReservations, createOpenReservations } from '../ledger/open-reservations.ts';
 import { controlAppOf } from './control-app.ts';
+import { type DirectoryOptions, type MainDirectory, createDirectory } from './directory.ts';
 import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
 import { markRead } from './journal-files.ts';
@@ -74,34 +76,17 @@ export async function start(settings: StartSettings): Promise<Running> {
   const bound = await bind(configured);
   let current = pinListener(first.snapshot, { configured, bound }).snapshot;
 
-  const reservations = createOpenReservations();
-  const sink: JournalReaderOptions['sink'] = (fact, recovered, thread) => {
-    // What an earlier run left open is the store's to charge, from which accounts are loaded.
-    if (!recovered) reservations.observe(fact, thread);
-    control.sink(fact, recovered);
-  };
-  const reader = createJournalReader({
-    dir: dataDir.journalDir,
-    sink,
-    finished: finishedBy(dataDir, storeThread),
-    log: control.log,
-  });
+  const { reader, reservations } = await readJournals({ dataDir, control, storeThread });
   late.reader = reader;
-  const recovered = await reader.recover();
-  if (recovered > 0) control.log('info', { facts: recovered }, 'facts of an earlier run were recovered from its journal');
   const shared = createSharedOverview(bound.workers, Date.now());
   Object.assign(late, { shared, snapshot: () => current });
   await storeThread.open(storeBoot(dataDir, first.snapshot));
-  const { supervisor, collected } = supervise({ settings, dataDir, control, reader, shared, reservations, storeThread });
+  const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
+  const crewParts = { settings, dataDir, control, directory, reader, shared, reservations, storeThread };
+  const { supervisor, collected } = supervise(crewParts);
   late.supervisor = supervisor;
-  const controlServer = await openControl({
-    settings,
-    dataDir,
-    control,
-    supervisor,
-    store: storeThread.store,
-    snapshot: () => current,
-  });
+  const socketParts = { settings, dataDir, control, supervisor, store: storeThread.store, directory: directory.service };
+  const controlServer = await openControl({ ...socketParts, snapshot: () => current });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
@@ -110,6 +95,7 @@ export async function start(settings: StartSettings): Promise<Running> {
   const swap = async (next: Snapshot): Promise<void> => {
     const { snapshot, ignored } = pinListener(next, { configured, bound });
     if (next.store.url !== first.snapshot.store.url) ignored.push('store.url');
+    await directory.fill();
     current = snapshot;
     storeThread.keepFor(snapshot.store.retention);
     await inForce(snapshot, { ignored, supervisor, control });
@@ -129,7 +115,7 @@ export async function start(settings: StartSettings): Promise<Running> {
     greeting: greeting(minted, { url, firstRun, adminUsed, isTerminal: settings.isTerminal }),
     reload: () => void live.reloadNow(),
     drainMs: () => current.server.drainS * 1000,
-    stop: (deadlineMs) => stop({ live, supervisor, collected, reader, storeThread, control, controlServer, dataDir }, deadlineMs),
+    stop: (deadlineMs) => stop({ ...crewParts, live, supervisor, collected, controlServer }, deadlineMs),
   };
 }
 
@@ -139,12 +125,37 @@ interface ControlSocketParts {
   control: Control;
   supervisor: Supervisor;
   store: Store;
+  directory: DirectoryService;
   snapshot: () => Snapshot;
+}
+
+interface JournalParts {
+  dataDir: DataDir;
+  control: Control;
+  storeThread: StoreThread;
+}
+
+/** What earlier runs left is read before anything is written anew. */
+async function readJournals({ dataDir, control, storeThread }: JournalParts): Promise<{
+  reader: JournalReader;
+  reservations: OpenReservations;
+}> {
+  const reservations = createOpenReservations();
+  const sink: JournalReaderOptions['sink'] = (fact, recovered, thread) => {
+    // What an earlier run left open is the store's to charge, from which accounts are loaded.
+    if (!recovered) reservations.observe(fact, thread);
+    control.sink(fact, recovered);
+  };
+  const { journalDir } = dataDir;
+  const reader = createJournalReader({ dir: journalDir, sink, finished: finishedBy(dataDir, storeThread), log: control.log });
+  const recovered = await reader.recover();
+  if (recovered > 0) control.log('info', { facts: recovered }, 'facts of an earlier run were recovered from its journal');
+  return { reader, reservations };
 }
 
 /** The control plane's socket; its routes are made when the first request needs them. */
 function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl> {
-  const { settings, dataDir, control, supervisor, store, snapshot } = parts;
+  const { settings, dataDir, control, supervisor, store, directory, snapshot } = parts;
   const configPath = 'path' in settings.config ? settings.config.path : undefined;
   const workers = () => supervisor.status();
   const uptimeMs = () => process.uptime() * 1000;
@@ -155,6 +166,7 @@ function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl>
       controlAppOf({
         control,
         store,
+        directory,
         version: settings.version,
         configPath,
         snapshot,
@@ -245,12 +257,30 @@ function finishedBy({ journalDir }: DataDir, storeThread: StoreThread): (file: s
   };
 }
 
+interface DirectoryParts {
+  context: ControlContext;
+  late: LateParts;
+  control: Control;
+  accounts: SharedOverview['accounts'];
+}
+
+/** Who may call, read from the store before any worker serves. */
+async function openDirectory({ context, late, control, accounts }: DirectoryParts): Promise<MainDirectory> {
+  const { store, slots, pepper } = context;
+  const { raise, log } = control;
+  const tell: DirectoryOptions['tell'] = (news) => late.supervisor?.tell(news) ?? Promise.resolve(true);
+  const directory = createDirectory({ store, slots, pepper, accounts, tell, raise, log, snapshot: () => late.snapshot!() });
+  await directory.load();
+  return directory;
+}
+
 async function bind(configured: ServerSettings): Promise<ServerSettings> {
   const host = bareHost(configured.host);
   return { ...configured, host, port: await probePort(host, configured.port) };
 }
 
 interface SuperviseParts {
+  directory: MainDirectory;
   settings: StartSettings;
   dataDir: DataDir;
   control: Control;
@@ -261,7 +291,7 @@ interface SuperviseParts {
 }
 
 /** `collected` resolves when the journals of all workers that have died so far are read. */
-function supervise({ settings, dataDir, control, reader, shared, reservations, storeThread }: SuperviseParts): {
+function supervise({ settings, dataDir, control, directory, reader, shared, reservations, storeThread }: SuperviseParts): {
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
 } {
@@ -294,6 +324,7 @@ function supervise({ settings, dataDir, control, reader, shared, reservations, s
       return held.then(() => undefined);
     },
     priceOf: control.priceOf,
+    directory: directory.whole,
     onGivingUp: settings.onGivingUp,
   });
   return { supervisor, collected: () => collecting };
@@ -312,6 +343,7 @@ function reporter(log: Log): (reload: Reload) => void {
 
 interface StopParts {
   live: Live;
+  directory: MainDirectory;
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
   reader: JournalReader;
@@ -324,6 +356,7 @@ interface StopParts {
 /** The control socket goes after the workers: the demo's streams come through it. */
 async function stop(parts: StopParts, deadlineMs: number): Promise<void> {
   parts.live.stop();
+  parts.directory.stop();
   await parts.supervisor.drain(deadlineMs);
   const last = async (): Promise<void> => {
     await parts.collected();

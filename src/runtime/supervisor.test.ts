@@ -8,6 +8,7 @@ import { request } from 'undici';
 import { afterEach, expect, test } from 'vitest';
 
 import type { Snapshot } from '../config/snapshot.ts';
+import { type DirectoryDesk, createDirectoryDesk } from './directory-desk.ts';
 import { createJournalReader } from './journal-reader.ts';
 import { probePort } from './listen.ts';
 import { createSharedOverview } from './shared-state.ts';
@@ -27,6 +28,7 @@ function snapshot(version: number, hash = `h${version}`): Snapshot {
 
 interface Crew {
   supervisor: Supervisor;
+  desk: DirectoryDesk;
   url: string;
   port: number;
   facts: string[];
@@ -42,6 +44,7 @@ async function crewOf(workers: number, options: { heapMb?: number; port?: number
   const log = (_level: string, fields: Record<string, unknown>, message: string): void => {
     crew.logged.push('reason' in fields ? `${message}: ${fields['reason'] as string}` : message);
   };
+  const desk = createDirectoryDesk();
   const dir = join(dataDir, 'journal');
   const finished = (file: string): Promise<void> => unlink(join(dir, file));
   const reader = createJournalReader({ dir, sink: (fact) => crew.facts.push(fact.id), finished, log });
@@ -56,12 +59,13 @@ async function crewOf(workers: number, options: { heapMb?: number; port?: number
     now: Date.now,
     onJournal: reader.announce,
     onGone: (worker, boot) => void reader.retire(worker, boot),
+    directory: desk.whole,
     priceOf: ({ upstreamModel }) =>
       upstreamModel === 'm' ? Promise.resolve({ status: 'free' }) : Promise.reject(new Error('unknown')),
     onGivingUp: (reason) => crew.givenUp.push(reason),
   });
   running = supervisor;
-  return { ...crew, supervisor };
+  return { ...crew, supervisor, desk };
 }
 
 async function begun(workers: number, options?: { heapMb?: number }): Promise<Crew> {
@@ -137,6 +141,21 @@ test.each(['/throw', '/reject', '/heap'])(
     if (path === '/throw') await until(() => crew.facts.some((id) => id.startsWith('before-death')), 500);
   },
 );
+
+test('news of the directory is known to every worker when tell resolves, and to those that come later', RETRY, async () => {
+  const crew = await begun(2);
+  const known = async (): Promise<unknown[]> => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask(crew.url)));
+    return [...new Set(answers.map((answer) => (JSON.parse(answer) as { directory: number }).directory))];
+  };
+  const nothing = { keys: [], parties: [], removedKeys: [], removedParties: [] };
+  expect(await known()).toEqual([0]);
+  expect(await crew.supervisor.tell(crew.desk.add(nothing))).toBe(true);
+  expect(await known()).toEqual([1]);
+  await ask(`${crew.url}/throw`).catch(() => undefined);
+  await until(() => crew.logged.includes('a dead worker was replaced'), 5_000);
+  expect(await known()).toEqual([1]);
+});
 
 test('the other worker’s stream goes on while one dies', RETRY, async () => {
   const crew = await begun(2);

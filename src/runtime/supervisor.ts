@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Snapshot } from '../config/snapshot.ts';
 import type { PriceState } from '../core/price.ts';
+import type { DirectoryNews } from './directory-desk.ts';
 import type { JournalPosition } from './journal.ts';
 import type { ListenAddress, Log, PriceRequest, ToMain, WorkerBoot, WorkerStatus } from './messages.ts';
 import type { SharedOverview } from './shared-state.ts';
@@ -30,6 +31,8 @@ export interface SupervisorOptions {
   /** The thread is gone; what it journaled and held is for the caller to collect. Resolves when another thread may take its slot. */
   onGone: (worker: number, boot: string) => Promise<void> | undefined;
   priceOf: (request: PriceRequest) => Promise<PriceState>;
+  /** The whole directory, for a worker that knows nothing. */
+  directory: () => DirectoryNews;
   onGivingUp: (reason: string) => void;
 }
 
@@ -38,7 +41,11 @@ export interface Supervisor {
   start(snapshot: Snapshot, address: ListenAddress): Promise<void>;
   /** Resolves when every worker runs on it, or after 2 s with those that do not. */
   apply(snapshot: Snapshot): Promise<{ late: number[]; refused: { worker: number; error: string }[] }>;
+  /** News of the directory, to every worker. True: all know; false: after 2 s some did not. */
+  tell(news: DirectoryNews): Promise<boolean>;
   status(): WorkerStatus[];
+  /** Threads that live now, `w{worker}-{boot}`. */
+  alive(): string[];
   /** Not ready at once, listeners closed, at most so long for what is in flight; then all threads end. Never rejects. */
   drain(deadlineMs: number): Promise<void>;
 }
@@ -87,6 +94,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         refused: answers.flatMap(({ worker, error }) => (error === undefined ? [] : [{ worker, error }])),
       };
     },
+    tell: async (news) => {
+      const known = await Promise.all([...crew.threads.values()].map((thread) => tellThread(thread, news)));
+      return known.every(Boolean);
+    },
     status: () =>
       slots.map((worker) => {
         const {
@@ -99,6 +110,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         const serving = crew.serving.has(worker);
         return { worker, generation, serving, inflight, inflightBytes, loopDelayP99Ms, heartbeatAgeMs };
       }),
+    alive: () => [...crew.threads.values()].map(({ boot }) => `w${boot.worker}-${boot.boot}`),
     drain: async (deadlineMs) => {
       crew.phase = 'draining';
       await Promise.all([...crew.threads.values()].map((thread) => drainThread(thread, deadlineMs)));
@@ -123,6 +135,7 @@ async function raise(crew: Crew, worker: number): Promise<void> {
   thread.post({ type: 'snapshot', snapshot: current.snapshot });
   const { error } = await thread.answer(['applied']);
   if (error !== undefined) throw new Error(`the snapshot was refused: ${error}`);
+  thread.post(options.directory());
   thread.post({ type: 'listen', address: current.address });
   const answer = await thread.answer(['listening', 'listen_failed']);
   if (answer.type === 'listen_failed') throw new Error(answer.message);
@@ -175,14 +188,25 @@ async function handOver(thread: WorkerThread, snapshot: Snapshot): Promise<{ wor
   const { worker } = thread.boot;
   const acknowledged = thread.answer(['applied'], ({ version }) => version === snapshot.version);
   thread.post({ type: 'snapshot', snapshot });
+  const answer = await inTime(acknowledged);
+  if (answer === 'late' || answer === 'gone') return { worker, late: answer === 'late' };
+  return { worker, late: false, ...(answer.error !== undefined && { error: answer.error }) };
+}
+
+/** The same: who replaces it is told all. */
+async function tellThread(thread: WorkerThread, news: DirectoryNews): Promise<boolean> {
+  const acknowledged = thread.answer(['directory_applied'], ({ version }) => version >= news.version);
+  thread.post(news);
+  return (await inTime(acknowledged)) !== 'late';
+}
+
+async function inTime<Answer>(answer: Promise<Answer>): Promise<Answer | 'late' | 'gone'> {
   const timer = new AbortController();
   const deadline = sleep(ACKNOWLEDGE_MS, 'late' as const, { signal: timer.signal }).catch(() => 'late' as const);
   try {
-    const answer = await Promise.race([acknowledged, deadline]);
-    if (answer === 'late') return { worker, late: true };
-    return { worker, late: false, ...(answer.error !== undefined && { error: answer.error }) };
+    return await Promise.race([answer, deadline]);
   } catch {
-    return { worker, late: false };
+    return 'gone';
   } finally {
     timer.abort();
   }

@@ -51,6 +51,10 @@ export function runWorker(build: (context: WorkerContext) => DataPlane): void {
   };
   const handlers: Handlers = {
     snapshot: ({ snapshot }) => post({ type: 'applied', version: snapshot.version, ...applied(() => plane.apply(snapshot)) }),
+    directory: (news) => {
+      plane.know(news);
+      post({ type: 'directory_applied', version: news.version });
+    },
     listen: ({ address }) => {
       plane.listen(address).then(
         () => post({ type: 'listening' }),

@@ -45,8 +45,8 @@ export function invalid(param: string, message: string): GatewayError {
   return new GatewayError('invalid_request', { details: { message: `\`${param}\`: ${message}`, param } });
 }
 
-export function conflict(message: string): GatewayError {
-  return new GatewayError('conflict', { details: { message } });
+export function conflict(message: string, cause?: unknown): GatewayError {
+  return new GatewayError('conflict', { ...(cause !== undefined && { cause }), details: { message } });
 }
 
 /** One sentence for what is not there and for what the caller may not see. */

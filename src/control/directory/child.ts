@@ -69,7 +69,7 @@ function notGranted(grant: string | undefined): string | undefined {
 }
 
 /** Whether all that `grant` stands for is granted by `own`. */
-function isWithin(grant: string, own: string): boolean {
+export function isWithin(grant: string, own: string): boolean {
   return own.endsWith('*') ? grant.startsWith(own.slice(0, -1)) : grant === own;
 }
 
@@ -77,6 +77,6 @@ const RANKS = { low: 0, normal: 1, high: 2 } as const;
 const LENGTHS: Readonly<Record<WindowKind, number>> = { hour: 0, day: 1, week: 2, month: 3, total: 4 };
 
 /** More money in a window that is no longer than the parent's. */
-function exceeds(budget: Budget, own: Budget): boolean {
+export function exceeds(budget: Budget, own: Budget): boolean {
   return budget.limitNanoUsd > own.limitNanoUsd && LENGTHS[budget.window] <= LENGTHS[own.window];
 }

@@ -10,7 +10,6 @@ import type { EntitiesPort } from '../../store/ports/entities.ts';
 import { type Groups, createGroups } from './groups.ts';
 import { type Keys, createKeys } from './keys.ts';
 import { type Members, createMembers } from './members.ts';
-import { type People, createPeople } from './people.ts';
 import { type Tokens, createTokens } from './tokens.ts';
 import { createWriter } from './writer.ts';
 
@@ -21,6 +20,8 @@ export interface DirectoryParts {
   store: { readonly entities: EntitiesPort };
   /** Resolves once it is in force in every worker: true; or after the deadline with some late: false. */
   publish: (change: Unnumbered) => Promise<boolean>;
+  /** The accounts of all places given out know what was spent in them; rejects where the store cannot tell. */
+  fill: () => Promise<void>;
   snapshot: () => Pick<Snapshot, 'keys'>;
   slots: { slotOf: SlotOf; forget: (scope: Scope) => void };
   /** Secret of the installation, hex. */
@@ -47,7 +48,6 @@ export interface DirectoryService extends Groups {
   members: Members;
   keys: Keys;
   tokens: Tokens;
-  people: People;
 }
 
 /** Every method may reject with GatewayError not_found, conflict or invalid_request, or with StoreError. `by`: `root` or a user's id. */
@@ -58,6 +58,5 @@ export function createDirectoryService(parts: DirectoryParts): DirectoryService 
     members: createMembers(parts, writer),
     keys: createKeys(parts, writer),
     tokens: createTokens(parts, writer),
-    people: createPeople(parts),
   };
 }

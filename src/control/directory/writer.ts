@@ -1,8 +1,8 @@
 /** The one way of every change: store first, then the workers. */
-import type { KeyEntry, Party } from '../../core/directory.ts';
-import { GatewayError } from '../../core/errors.ts';
-import type { AnyEntity, EntityChanges, EntityKind, Membership } from '../../store/ports/entities.ts';
+import type { Party } from '../../core/directory.ts';
+import type { AnyEntity, EntityChanges, EntityKind } from '../../store/ports/entities.ts';
 import { StoreError } from '../../store/store.ts';
+import { conflict } from './change.ts';
 import { type Ruled, entryOf, isLive, partyOf } from './entries.ts';
 import type { DirectoryParts, Unnumbered } from './service.ts';
 
@@ -22,25 +22,32 @@ export function createWriter(parts: DirectoryParts): Writer {
       return result;
     },
     commit: async (changes) => {
-      // Placed before it is written: what cannot be counted must not be promised.
-      const placed = placer(parts);
-      const keys = (changes.put ?? []).filter((each) => each.kind === 'key' && isLive(each, parts.nowMs())).map(placed.key);
-      const parties = new Map((changes.put ?? []).filter(isRuled).map((each) => [each.id, each]));
+      const put = changes.put ?? [];
+      const live = put.filter((each) => each.kind === 'key').filter((key) => isLive(key, parts.nowMs()));
+      const parties = put.filter(isParty);
+      // Before anything is written: what cannot be counted must not be promised.
+      const keys = placed(() => live.map((key) => entryOf(key, parts.slots.slotOf)));
+      placed(() => parties.map((party) => partyOf(party, [], parts.slots.slotOf)));
+      await parts.fill();
       await writeOrConflict(parts, changes);
-      for (const { user } of [...(changes.members ?? []), ...(changes.leavers ?? [])]) {
-        const member = parties.get(user) ?? (await parts.store.entities.get('user', user));
-        if (member !== undefined) parties.set(user, member);
-      }
-      const change = {
+      const inForce = await parts.publish({
         keys,
-        parties: await withMemberships(parts, [...parties.values()]),
+        parties: await changedParties(parts, parties, changes),
         ...removals(changes, parts.nowMs()),
-      };
-      const inForce = await parts.publish(change);
+      });
       for (const { kind, id } of changes.remove ?? []) if (kind !== 'token') parts.slots.forget(`${kind}:${id}`);
       return inForce;
     },
   };
+}
+
+/** What `place` makes; throws conflict where shared memory is full. */
+function placed<Result>(place: () => Result): Result {
+  try {
+    return place();
+  } catch (error) {
+    throw conflict('There are too many limits and budgets to count more of them', error);
+  }
 }
 
 /** Blocked and expired keys are taken out of force like those that are removed: nobody outside can tell them apart. */
@@ -54,19 +61,22 @@ function removals(changes: EntityChanges, nowMs: number): Pick<Unnumbered, 'remo
   };
 }
 
-function placer({ slots }: DirectoryParts): { key: (key: AnyEntity) => KeyEntry } {
-  return { key: (key) => entryOf(key as Extract<AnyEntity, { kind: 'key' }>, slots.slotOf) };
-}
-
-function isRuled(entity: AnyEntity): entity is Ruled {
+function isParty(entity: AnyEntity): entity is Ruled {
   return entity.kind !== 'key' && entity.kind !== 'token';
 }
 
-async function withMemberships({ store, slots }: DirectoryParts, parties: readonly Ruled[]): Promise<Party[]> {
-  const users = parties.filter(({ kind }) => kind === 'user').map(({ id }) => id);
-  const memberships = users.length === 0 ? [] : await store.entities.membershipsOf(users);
-  const byUser = Map.groupBy(memberships, ({ user }: Membership) => user);
-  return parties.map((party) => partyOf(party, byUser.get(party.id) ?? [], slots.slotOf));
+/** Those that were written, and the users whose memberships were. */
+async function changedParties(parts: DirectoryParts, written: readonly Ruled[], changes: EntityChanges): Promise<Party[]> {
+  const { entities } = parts.store;
+  const parties = new Map(written.map((party) => [party.id, party]));
+  for (const { user } of [...(changes.members ?? []), ...(changes.leavers ?? [])]) {
+    const member = parties.get(user) ?? (await entities.get('user', user));
+    if (member !== undefined) parties.set(user, member);
+  }
+  const users = [...parties.values()].filter(({ kind }) => kind === 'user').map(({ id }) => id);
+  const memberships = users.length === 0 ? [] : await entities.membershipsOf(users);
+  const byUser = Map.groupBy(memberships, ({ user }) => user);
+  return [...parties.values()].map((party) => partyOf(party, byUser.get(party.id) ?? [], parts.slots.slotOf));
 }
 
 async function writeOrConflict({ store }: DirectoryParts, changes: EntityChanges): Promise<void> {
@@ -74,8 +84,6 @@ async function writeOrConflict({ store }: DirectoryParts, changes: EntityChanges
     await store.entities.write(changes);
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'conflict') throw error;
-    throw new GatewayError('conflict', { cause: error, details: { message: TAKEN } });
+    throw conflict('There is one of this name, e-mail address or secret already', error);
   }
 }
-
-const TAKEN = 'There is one of this name, e-mail address or secret already';
