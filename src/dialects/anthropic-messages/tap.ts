@@ -46,9 +46,8 @@ const SEE: Readonly<Record<string, See>> = {
 };
 
 const NAMES = Object.keys(SEE).map((name) => ({ name, bytes: Buffer.from(name) }));
-/** In the name of every event but the content's, whether it stands in an `event:` line or in the data. */
-const MESSAGE = Buffer.from('message_');
-const ERROR = Buffer.from('error');
+/** In the name of every event but the content's, whether it stands in an `event:` line or in the data. Looked for as in the tap of openai-chat. */
+const TELLING = /message_|error/;
 const EVENT_FIELD = Buffer.from('event:');
 const SPACE = 0x20;
 const CR = 0x0d;
@@ -62,7 +61,7 @@ export function messagesTap(): StreamTap {
       if (tap.state === 'open') SEE[nameOf(event)]?.(tap, event);
       return true;
     },
-    isDull: (events: Buffer) => tap.sawContent && tap.state === 'open' && !events.includes(MESSAGE) && !events.includes(ERROR),
+    isDull: (events: Buffer) => tap.sawContent && tap.state === 'open' && !TELLING.test(events.toString('latin1')),
   });
 }
 

@@ -144,6 +144,38 @@ describe('openaiChatTap', () => {
   });
 });
 
+describe('several chunks at once', () => {
+  const dull = (between: string | Buffer): boolean =>
+    watch([event(said('a'))]).tap.isDull(Buffer.concat([event(said('b')), Buffer.from(between), event(said('c'))]));
+
+  it.each(['', ': ping\n\n', 'data: {"choices":[{"delta":{"content":"d"},"finish_reason": null}]}\n\n'])(
+    '%j is dull',
+    (bytes) => {
+      expect(dull(bytes)).toBe(true);
+    },
+  );
+
+  it.each([
+    'data: [DONE]\n\n',
+    'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n',
+    'data: {"choices":[],"usage" : {"prompt_tokens":1}}\n\n',
+    'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
+    'data: {"choices":[{"delta":{},"finish_reason" :\t"stop"}]}\n\n',
+    'data: {"choices":[{"delta":{},"finish_reason": "length"}]}\n\n',
+    'data: {"error":{"message":"no"}}\n\n',
+    'data: {"type":"error","message":"no"}\n\n',
+    'event: error\ndata: {"message":"no"}\n\n',
+  ])('%j is not', (bytes) => {
+    expect(dull(bytes)).toBe(false);
+  });
+
+  it('nothing is before model and content are known, and after the finish', () => {
+    const chunks = event(said('b'));
+    expect(watch([]).tap.isDull(chunks)).toBe(false);
+    expect(watch([event(said('a')), event(said('', { finish_reason: 'stop' }))]).tap.isDull(chunks)).toBe(false);
+  });
+});
+
 describe('taking usage out', () => {
   it('drops the chunk that has nothing else, and only that', () => {
     const only = event({ choices: [], usage: counts });
