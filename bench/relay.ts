@@ -132,7 +132,7 @@ async function ours(target: string): Promise<Server> {
       response.setHeader('content-type', String(answer.headers['content-type']));
       if (stream)
         await relayStream(
-          { body: answer.body, tap: openaiChatTap({ stripUsage: false }), failEvent: (error) => error.message, rewrite: false },
+          { body: answer.body, tap: openaiChatTap({ stripUsage: false }), failEvent: (error) => error.message },
           response,
           {
             wheel,

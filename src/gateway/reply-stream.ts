@@ -77,7 +77,7 @@ function relay(exchange: Exchange, { answer, prepared }: Served): Staged {
   const tap = cleanErrors(surface.tap({ stripUsage: prepared.stripUsage }), exchange.line.redact);
   const failEvent = (error: GatewayError): string => surface.errors.event(exchange.cut ?? error, request.id);
   return {
-    stage: createRelayStage({ tap, failEvent, rewrite: true }),
+    stage: createRelayStage({ tap, failEvent }),
     headers: { ...STREAM_HEADERS, ...answerHeaders(exchange, answer) },
     told: () => ({ usage: tap.usage, finish: tap.finish, model: tap.model, said: tap.failure?.message }),
   };

@@ -26,7 +26,7 @@ export function relayStream(relay: StreamRelay, response: ServerResponse, option
  * So after a cut the unfinished event is dropped, and the stream ends at a boundary with our own event.
  */
 export function createRelayStage(relay: Omit<StreamRelay, 'body'>, maxEventBytes: number = MAX_EVENT_BYTES): StreamStage {
-  const { tap, failEvent, rewrite } = relay;
+  const { tap, failEvent } = relay;
   const splitter = createSseSplitter({ maxEventBytes });
 
   const push = (chunk: Buffer): Buffer | undefined => {
@@ -34,7 +34,7 @@ export function createRelayStage(relay: Omit<StreamRelay, 'body'>, maxEventBytes
     const held = splitter.pending;
     const events = splitter.push(chunk);
     if (splitter.overflowed) throw tooLarge(maxEventBytes);
-    const kept = look(tap, events, rewrite);
+    const kept = look(tap, events);
     if (tap.state !== 'open' && splitter.pending > 0) return Buffer.concat([...kept, splitter.rest()]);
     if (kept.length <= 1) return kept[0];
     // Events that fill their chunk one after the other are that chunk: nothing to join.
@@ -59,13 +59,13 @@ function endsPlainly(chunk: Buffer): boolean {
 }
 
 /** What of the events goes on; the same array where nothing is changed. */
-function look(tap: StreamTap, events: Buffer[], rewrite: boolean): Buffer[] {
+function look(tap: StreamTap, events: Buffer[]): Buffer[] {
   let kept: Buffer[] | undefined;
   for (let index = 0; index < events.length; index++) {
     const event = events[index]!;
     const verdict = tap.see(event);
-    if (rewrite && verdict !== true) kept ??= events.slice(0, index);
-    if (verdict === true || !rewrite) kept?.push(event);
+    if (verdict !== true) kept ??= events.slice(0, index);
+    if (verdict === true) kept?.push(event);
     else if (verdict !== false) kept?.push(verdict);
   }
   return kept ?? events;

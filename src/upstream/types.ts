@@ -10,7 +10,7 @@ export type Trust = 'operator' | 'outside';
 
 export interface UpstreamRequest {
   endpoint: Endpoint;
-  /** Absent: operator. */
+  /** Absent: as the endpoint says. */
   trust?: Trust;
   method: 'GET' | 'POST' | 'HEAD' | 'PUT' | 'PATCH' | 'DELETE';
   /** Appended to the endpoint's base URL, query included. */
@@ -91,8 +91,6 @@ export interface StreamRelay {
   tap: StreamTap;
   /** The bytes of the surface's in-band error event. */
   failEvent: (error: GatewayError) => string;
-  /** True: what the tap changes or drops is changed for the client. False: the bytes pass as they are, the tap only looks. */
-  rewrite: boolean;
 }
 
 /** What stands between an upstream's bytes and the client's: the relay's tap, or a translation. */

@@ -430,7 +430,6 @@ interface Front {
 
 interface FrontOptions {
   timeouts?: Partial<typeof TIMEOUTS>;
-  rewrite?: boolean;
   idleCommentMs?: number;
   stallMs?: number;
   serve?: (answer: UpstreamAnswer, response: ServerResponse) => Promise<StreamResult>;
@@ -476,8 +475,8 @@ async function settled(front: Front): Promise<StreamResult[]> {
 function relayOf(answer: UpstreamAnswer, response: ServerResponse, options: FrontOptions): Promise<StreamResult> {
   response.statusCode = answer.status;
   response.setHeader('content-type', 'text/event-stream');
-  const { rewrite = false, idleCommentMs, stallMs } = options;
-  return relayStream({ body: answer.body, tap: chatTap(), failEvent, rewrite }, response, {
+  const { idleCommentMs, stallMs } = options;
+  return relayStream({ body: answer.body, tap: chatTap(), failEvent }, response, {
     wheel: egress.wheel,
     ...(idleCommentMs === undefined ? {} : { idleCommentMs }),
     ...(stallMs === undefined ? {} : { stallMs }),
@@ -574,7 +573,7 @@ describe('a stream', () => {
     await until(() => upstream.open() === 0, 2_000);
   });
 
-  test('is rewritten event by event where that is asked for', async () => {
+  test('is rewritten event by event where the tap asks for that', async () => {
     const dropped = 'data: {"drop":1}\n\n';
     upstream.play(() => [
       { send: SSE_HEAD },
@@ -584,7 +583,7 @@ describe('a stream', () => {
       { send: chunk(dropped.slice(5) + EVENTS[1]! + DONE) },
       { send: LAST_CHUNK },
     ]);
-    expect((await ask(await startFront({ rewrite: true }))).text).toBe(EVENTS[0]! + EVENTS[1]! + DONE);
+    expect((await ask(await startFront())).text).toBe(EVENTS[0]! + EVENTS[1]! + DONE);
   });
 
   const HALF = EVENTS[1]!.slice(0, 12);
