@@ -1,0 +1,88 @@
+/**
+ * What a provider bills beside the tokens that a request shows: searches, code it runs, other models it calls, dearer classes of service. Where that has a bound
+ * and a price, both are told; else why the request cannot be priced. Whatever is not known to be the client's own counts as billed apart.
+ */
+import { type Item, itemsWith } from '../lib/json-list.ts';
+import { type Span, readNumber, readString } from '../lib/json-scan.ts';
+import { type RequestShape, isSet } from './request-shape.ts';
+
+export interface Apart {
+  /** At most so many web searches. */
+  webSearches: number;
+  /** Why there is no bound; one clause that follows "because". */
+  unbounded?: string;
+}
+
+const NOTHING_APART: Apart = { webSearches: 0 };
+
+/** Members that make a provider do what no token count tells, by what they do. */
+const MEMBERS: Readonly<Record<string, string>> = {
+  web_search_options: 'searches of the web are billed apart',
+  search_parameters: 'searches of the web are billed apart',
+  enable_search: 'searches of the web are billed apart',
+  plugins: 'plugins of the provider are billed apart',
+  mcp_servers: 'servers that the provider calls may add any number of tokens',
+  container: 'code that the provider runs is billed apart',
+  compound_custom: 'tools of the provider are billed apart',
+  background: 'an answer in the background is billed after it was sent',
+  models: 'another model may answer, at another price',
+};
+
+/** Members that choose among prices, with the values that cost the list price or less. */
+const CLASSES: Readonly<Record<string, readonly (string | undefined)[]>> = {
+  service_tier: ['auto', 'default', 'standard', 'standard_only', 'flex', 'on_demand'],
+  speed: ['standard'],
+  inference_geo: ['global'],
+};
+
+/** Tools that the client runs itself: their whole cost is tokens. The names of Anthropic's carry dates. */
+const OWN_TOOLS =
+  /^(?:function|custom|local_shell|shell|apply_patch|computer|computer_use_preview|(?:bash|text_editor|computer|memory)_\d+)$/;
+const WEB_SEARCH = /^web_search(?:_preview)?(?:_[\d_]+)?$/;
+
+export function billedApart(shape: RequestShape): Apart {
+  for (const [name, why] of Object.entries(MEMBERS)) if (isSet(shape, name)) return { webSearches: 0, unbounded: why };
+  for (const [name, usual] of Object.entries(CLASSES)) {
+    if (isSet(shape, name) && !usual.includes(readString(shape.bytes, shape.members.get(name)))) {
+      return { webSearches: 0, unbounded: `its \`${name}\` has another price` };
+    }
+  }
+  const tools = shape.members.get('tools');
+  return tools === undefined || !isSet(shape, 'tools') ? NOTHING_APART : toolsApart(shape, tools);
+}
+
+function toolsApart(shape: RequestShape, tools: Span): Apart {
+  const items = itemsWith(shape.bytes, tools, 'type');
+  if (items === undefined) return { webSearches: 0, unbounded: 'its tools are written so that they cannot be told' };
+  let webSearches = 0;
+  for (const item of items) {
+    const uses = usesOf(shape, item);
+    if (typeof uses === 'string') return { webSearches: 0, unbounded: uses };
+    webSearches += uses;
+  }
+  return { webSearches };
+}
+
+/** How often the provider may run it: 0 for tools of the client. A clause where nobody knows. */
+function usesOf(shape: RequestShape, { start, end, found }: Item): number | string {
+  const [type, another] = found;
+  // Anthropic's custom tools need no type.
+  if (type === undefined) return 0;
+  const name = readString(shape.bytes, type);
+  if (another !== undefined || name === undefined) return 'its tools are written so that they cannot be told';
+  if (OWN_TOOLS.test(name)) return 0;
+  const most = WEB_SEARCH.test(name) ? (maxUses(shape.bytes, start, end) ?? maxToolCalls(shape)) : undefined;
+  return most ?? `the tool \`${name.slice(0, 64)}\` is run and billed by the provider`;
+}
+
+/** Anthropic's bound, inside the tool. */
+function maxUses(bytes: Buffer, start: number, end: number): number | undefined {
+  const { max_uses: most } = JSON.parse(bytes.toString('utf8', start, end)) as { max_uses?: unknown };
+  return typeof most === 'number' && most >= 0 ? Math.ceil(most) : undefined;
+}
+
+/** The bound of OpenAI's responses, over all tools. */
+function maxToolCalls({ bytes, members }: RequestShape): number | undefined {
+  const most = readNumber(bytes, members.get('max_tool_calls'));
+  return most !== undefined && most >= 0 ? Math.ceil(most) : undefined;
+}

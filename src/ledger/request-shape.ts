@@ -1,0 +1,83 @@
+/**
+ * A request as its price depends on it: raw bytes, where their members stand, and what the target changes about them. Read without parsing, since relays do
+ * not parse either.
+ *
+ * A client decides what stands in it, so nothing here may be hidden: names of top-level members cannot be escaped (the scanner refuses that), and deeper down an
+ * escaped letter of plain ASCII, which no encoder writes, counts as if every word were said.
+ */
+import { type Span, readNumber } from '../lib/json-scan.ts';
+
+export interface RequestShape {
+  bytes: Buffer;
+  members: ReadonlyMap<string, Span>;
+  /** What the operator sets where the client set nothing, by its name there. */
+  defaults: Readonly<Record<string, unknown>>;
+  /** What the operator takes out, by its name there. */
+  dropped: readonly string[];
+  /** Names of parameters there: ours to theirs. */
+  rename: Readonly<Record<string, string>>;
+}
+
+/** What a client may call its cap on output; all of them bound one choice. */
+export const CAP_NAMES = ['max_completion_tokens', 'max_tokens', 'max_output_tokens'] as const;
+
+export interface OutputWish {
+  /** Answers asked for at once. */
+  choices: number;
+  /** Tokens per choice; absent: the client set none, or nothing that counts as one. */
+  capTokens?: number;
+}
+
+/** Where several caps are set the greatest counts: nobody knows which one the provider reads. */
+export function outputWish(shape: RequestShape): OutputWish {
+  const caps = CAP_NAMES.map((name) => numberSent(shape, name)).filter((cap) => cap !== undefined && cap >= 1);
+  const choices = Math.max(1, Math.ceil(numberSent(shape, 'n') ?? 1));
+  return caps.length === 0 ? { choices } : { choices, capTokens: Math.floor(Math.max(...(caps as number[]))) };
+}
+
+/** A number as it will reach the target; -1 and the like, which some servers read as "no limit", are for the caller to sort out. */
+function numberSent(shape: RequestShape, name: string): number | undefined {
+  const theirs = shape.rename[name] ?? name;
+  if (shape.dropped.includes(theirs)) return undefined;
+  const span = shape.members.get(name);
+  if (span !== undefined) return readNumber(shape.bytes, span);
+  const set = shape.members.has(theirs) ? undefined : shape.defaults[theirs];
+  return typeof set === 'number' ? set : undefined;
+}
+
+/** Whether the request holds the word anywhere, or could. `word`: ASCII letters and `_`. */
+export function says(shape: RequestShape, word: string): boolean {
+  return shape.bytes.includes(word) || hidesLetters(shape.bytes) || saidByOperator(shape, word);
+}
+
+export function timesSaid({ bytes }: RequestShape, word: Buffer): number {
+  let times = 0;
+  for (let at = bytes.indexOf(word); at !== -1; at = bytes.indexOf(word, at + word.length)) times++;
+  return times;
+}
+
+function saidByOperator({ defaults }: RequestShape, word: string): boolean {
+  for (const name in defaults) if (name.includes(word) || JSON.stringify(defaults[name]).includes(word)) return true;
+  return false;
+}
+
+const UNICODE_ESCAPE = Buffer.from('\\u00');
+const [FOUR, SEVEN] = [0x34, 0x37];
+
+/** `\u0041` to `\u007f`: letters, written so that nobody finds them. (`<`, `>` and `&` are below, and some encoders do escape those.) */
+export function hidesLetters(bytes: Buffer): boolean {
+  for (let at = bytes.indexOf(UNICODE_ESCAPE); at !== -1; at = bytes.indexOf(UNICODE_ESCAPE, at + UNICODE_ESCAPE.length)) {
+    const digit = bytes[at + UNICODE_ESCAPE.length] ?? 0;
+    if (digit >= FOUR && digit <= SEVEN) return true;
+  }
+  return false;
+}
+
+/** The member is set to something: not absent, null, false, or an empty list or object. */
+export function isSet({ bytes, members, dropped }: RequestShape, name: string): boolean {
+  const span = members.get(name);
+  if (span === undefined || dropped.includes(name)) return false;
+  return !NOTHING.has(bytes.toString('latin1', span.valueStart, Math.min(span.valueEnd, span.valueStart + 6)));
+}
+
+const NOTHING: ReadonlySet<string> = new Set(['null', 'false', '[]', '{}', '""']);
