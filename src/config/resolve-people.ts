@@ -1,5 +1,6 @@
+import type { GroupRule, PeopleRules } from '../core/person.ts';
 import type { Config } from './schema.ts';
-import type { GroupRule, JwtSettings, OidcSettings, PeopleRules, Snapshot } from './snapshot.ts';
+import type { JwtSettings, OidcSettings, Snapshot } from './snapshot.ts';
 
 type PeopleConfig = Omit<NonNullable<Config['oidc']>, 'issuer' | 'client_id' | 'client_secret' | 'scopes' | 'groups'>;
 

@@ -6,6 +6,7 @@
  */
 import type { DialectId } from '../core/dialect-id.ts';
 import type { KeyEntry } from '../core/directory.ts';
+import type { PeopleRules } from '../core/person.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Target } from '../core/target.ts';
 import type { ModelBounds, PriceState } from '../core/price.ts';
@@ -23,6 +24,8 @@ export interface Snapshot {
   /** Those of the file and of the first run; the store's come by the directory. */
   keys: KeyEntry[];
   rules: SnapshotRules;
+  /** By the caller's class: part of the limits of models, targets and providers that it may not use, 0 to 1. */
+  keptBack: Readonly<Record<'high' | 'normal' | 'low', number>>;
   /** HMAC(pepper, SHA-256(admin key)), hex. */
   adminKeyDigest: string;
   /** Secret of this installation, hex; digests of keys are made with it. */
@@ -68,27 +71,6 @@ export interface OidcSettings {
   /** With `openid`. */
   scopes: string[];
   people: PeopleRules;
-}
-
-/** What an issuer's claims say of a person. */
-export interface PeopleRules {
-  /** Names of claims. */
-  claims: { name: string; email: string; groups: string };
-  groups: GroupRule[];
-  /** Lower case; empty: all. */
-  allowedDomains: string[];
-  createsUsers: boolean;
-}
-
-export interface GroupRule {
-  /** A value of the claim. */
-  group: string;
-  role?: 'admin' | 'viewer';
-  /** Ids. */
-  team?: string;
-  org?: string;
-  /** The team or organisation is led by its people. */
-  leads: boolean;
 }
 
 /** A service of the operator's that judges requests and answers. */

@@ -6,6 +6,8 @@
  *
  * `retry` tells whether the *client* gains by asking again: `never`, `later` (after Retry-After), or `now`.
  */
+import type { Scope } from './rules.ts';
+
 export const ERRORS = {
   invalid_json: { status: 400, retry: 'never', message: 'The request body is not valid JSON' },
   invalid_request: { status: 400, retry: 'never', message: 'The request is not valid' },
@@ -49,8 +51,10 @@ export const ERRORS = {
   store_down: { status: 503, retry: 'later', message: 'The store cannot be used now' },
   draining: { status: 503, retry: 'later', message: 'Signalbox is shutting down' },
   guard_unavailable: { status: 503, retry: 'later', message: 'A guard that must be asked first did not answer' },
+  identity_unavailable: { status: 503, retry: 'later', message: 'The issuer of the token cannot be asked for its keys' },
   no_target: { status: 503, retry: 'later', message: 'No target of this model is available' },
   upstream_overloaded: { status: 503, retry: 'later', message: 'The upstream is overloaded' },
+  rate_limited: { status: 429, retry: 'later', message: 'A limit of the operator is reached' },
   upstream_rate_limited: { status: 429, retry: 'later', message: 'The upstream refused for its own rate limit' },
   upstream_timeout: { status: 504, retry: 'now', message: 'The upstream did not answer in time' },
 } as const satisfies Record<string, { status: number; retry: 'never' | 'later' | 'now'; message: string }>;
@@ -66,6 +70,8 @@ export interface ErrorDetails {
   model?: string;
   provider?: string;
   retryAfterS?: number;
+  /** Whose limit or budget refused. */
+  scope?: Scope;
   /** False: tell clients that retry by themselves (`x-should-retry`) not to. */
   shouldRetry?: boolean;
   /** Everything that is wrong with a request to the control plane, place by place. */

@@ -10,7 +10,7 @@ import type { Usable } from './caller.ts';
 import type { DirectoryIndex } from './directory-index.ts';
 
 /** Where clients put their key, most specific first. The OpenAI, Anthropic, Gemini and Azure SDKs each have their own. */
-const KEY_HEADERS = ['x-signalbox-key', 'x-api-key', 'x-goog-api-key', 'api-key'] as const;
+export const KEY_HEADERS = ['x-signalbox-key', 'x-api-key', 'x-goog-api-key', 'api-key'] as const;
 
 export type Authenticate = (headers: IncomingHttpHeaders, nowMs: number, clientIp: string) => Caller;
 

@@ -9,6 +9,8 @@ export interface DirectoryIndex {
   generation: () => number;
   /** Undefined: unknown, blocked, expired, or without a right to exist; nobody outside learns which. */
   find: (digest: string, nowMs: number) => Usable | undefined;
+  /** For a key that is kept nowhere, since somebody else vouches for it. Undefined: what stands above it gives it no right to exist. */
+  vouchFor: (key: KeyEntry, nowMs: number) => Usable | undefined;
   /** The part that comes with the snapshot; takes the place of the one before. */
   useFile: (file: FilePart) => void;
   /** The store's part, whole: takes the place of all that came from the store. */
@@ -40,6 +42,7 @@ export function createDirectoryIndex(): DirectoryIndex {
       const usable = nowMs < digestUntilMs ? usableKey(key, look, nowMs) : undefined;
       return usable && { ...usable, untilMs: Math.min(usable.untilMs, digestUntilMs) };
     },
+    vouchFor: (key, nowMs) => usableKey(key, look, nowMs),
     useFile(next) {
       generation++;
       file = filePart(next);
