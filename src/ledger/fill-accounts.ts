@@ -10,6 +10,8 @@ export interface NewAccount {
   scope: Scope;
   window: WindowKind;
   timeZone: string;
+  /** It was somebody else's before: what it holds is not nothing. */
+  isReused: boolean;
 }
 
 export interface FillParts {
@@ -31,6 +33,8 @@ export async function fillAccounts(
     const some = fresh.slice(from, from + QUESTIONS);
     const starts = some.map(({ window, timeZone }) => windowOf(window, timeZone, nowMs()).startMs);
     const spent = await ledger.spentSince(some.map(({ scope }, at) => ({ scope, sinceMs: starts[at]! })));
-    for (const [at, { slot }] of some.entries()) await accounts.load(slot, starts[at]!, spent[at]!);
+    for (const [at, { slot, isReused }] of some.entries()) {
+      if (isReused || spent[at] !== 0) await accounts.load(slot, starts[at]!, spent[at]!);
+    }
   }
 }

@@ -225,7 +225,7 @@ test('nothing within the cap costs more than the bound', () => {
       fc.tuple(share, share, share, share, share),
       (price, cap, n, parts) => {
         const body = { messages: `audio cache_control 1h ${'x'.repeat(600)}`, n, max_tokens: cap + 1 };
-        const result = bound(body, { price: price as Price, dialect: 'anthropic-messages' }) as Bound;
+        const result = bound(body, { price, dialect: 'anthropic-messages' }) as Bound;
         const most = Math.ceil(JSON.stringify(body).length / 2);
         const inputTokens = Math.floor(parts[0] * most);
         const outputTokens = Math.floor(parts[1] * n * (cap + 1));
