@@ -8,10 +8,10 @@ import type { Actor } from './actor.ts';
 /** `owner`: it is the actor's own. Roles do not imply each other: a route lists all that it means. */
 export type Holder = 'root' | 'admin' | 'viewer' | 'org_admin' | 'team_admin' | 'member' | 'owner';
 
-/** Where an object stands. A team's place has its organisation too; a key's has the user that it belongs to. */
+/** Where an object stands. A team's place has its organisation too; a key's has the user that it belongs to. People stand in several teams at once. */
 export interface Place {
-  org?: string | undefined;
-  team?: string | undefined;
+  org?: string | readonly string[] | undefined;
+  team?: string | readonly string[] | undefined;
   /** A user's id. */
   owner?: string | undefined;
 }
@@ -45,13 +45,21 @@ export function holdersAt(actor: Actor, { org, team, owner }: Place): Set<Holder
   if (actor.kind === 'root') held.add('root');
   if (actor.kind !== 'user') return held;
   if (actor.role !== 'none') held.add(actor.role);
-  const inOrg = org === undefined ? undefined : actor.orgs[org];
-  // Being in an organisation says nothing about its teams; leading it does.
-  if (inOrg === 'org_admin' || (inOrg === 'member' && team === undefined)) held.add(inOrg);
-  const inTeam = team === undefined ? undefined : actor.teams[team];
-  if (inTeam !== undefined) held.add(inTeam);
+  for (const id of listOf(org)) {
+    const role = actor.orgs[id];
+    // Being in an organisation says nothing about its teams; leading it does.
+    if (role === 'org_admin' || (role === 'member' && team === undefined)) held.add(role);
+  }
+  for (const id of listOf(team)) {
+    const role = actor.teams[id];
+    if (role !== undefined) held.add(role);
+  }
   if (owner === actor.id) held.add('owner');
   return held;
+}
+
+function listOf(ids: Place['org']): readonly string[] {
+  return typeof ids === 'string' ? [ids] : (ids ?? []);
 }
 
 /** Whether the actor holds one of the roles at any place at all. Everybody owns something: himself. */

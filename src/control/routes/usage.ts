@@ -88,7 +88,7 @@ export const usageRoutes = [
 ];
 
 /** Whose usage somebody sees in sums: beside what he leads, his teams'. Undefined: all. */
-function usageSeenBy(actor: Actor): Visible | undefined {
+export function usageSeenBy(actor: Actor): Visible | undefined {
   if (seesAll(actor)) return undefined;
   return actor.kind === 'user' ? { orgs: ledBy(actor).orgs, teams: Object.keys(actor.teams), principals: [actor.id] } : {};
 }
