@@ -16,6 +16,7 @@ import { createEdge } from './http/server.ts';
 import { createIdSource } from './lib/ids.ts';
 import { createDirectoryIndex } from './policy/directory-index.ts';
 import { createRaise } from './policy/raise.ts';
+import { createTokenHistory } from './policy/token-history.ts';
 import type { DataPlane, WorkerContext } from './runtime/messages.ts';
 import { type Egress, createEgress } from './upstream/egress.ts';
 import { createSend } from './upstream/send.ts';
@@ -105,6 +106,8 @@ function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel,
     wheel,
     send: (request) => inForce().send(request),
     priceOf: (target) => inForce().priceOf(target),
+    limiter: shared.limiter,
+    tokenHistory: createTokenHistory(),
     record: (fact) => journal.append(fact),
     raise: createRaise({ record: (event) => journal.append(event), nowMs: context.now, eventId: ids.eventId }),
     began: (exchange) => {

@@ -5,6 +5,7 @@ import type { Rules, ScopeKind, SlotOf } from '../core/rules.ts';
 import type { Catalog } from './catalog-port.ts';
 import type { LoadedConfig } from './load.ts';
 import { resolveGuard } from './resolve-guard.ts';
+import { resolveKeptBack } from './resolve-limits.ts';
 import { resolveStore } from './resolve-store.ts';
 import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
 import type { ModelKnowledge } from './resolve.ts';
@@ -46,6 +47,7 @@ export function buildSnapshot({ settings, pems }: Pick<LoadedConfig, 'settings' 
     models: byPrecedence(settings.models.map((model) => resolveModel(model, providers, parts, createdS))),
     keys: [...settings.keys.map((key) => resolveKey(key, parts)), ...(parts.mintedKeys ?? [])],
     rules: rulesOf(settings, parts.slotOf),
+    keptBack: resolveKeptBack(settings.priorities),
     adminKeyDigest:
       settings.admin.key === undefined ? (parts.mintedAdminKeyDigest ?? '') : keyDigest(parts.pepper, settings.admin.key),
     pepper: parts.pepper,

@@ -9,6 +9,7 @@ import * as z from 'zod';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { events } from './schema-events.ts';
 import { guards } from './schema-guard.ts';
+import { priorities } from './schema-limits.ts';
 import { rulesFields } from './schema-rules.ts';
 import { int, text } from './schema-parts.ts';
 import { jwt, oidc } from './schema-people.ts';
@@ -234,7 +235,7 @@ const key = z.strictObject({
   priority: z
     .enum(['high', 'normal', 'low'])
     .default('normal')
-    .describe('Who goes first where a limit or the whole process is nearly used up.'),
+    .describe('Who goes first where a limit of a model, target or provider is nearly used up (`priorities`).'),
   record_bodies: z
     .boolean()
     .default(false)
@@ -318,6 +319,7 @@ export const configSchema = z
     models: z.array(modelSchema).default([]).describe('Public names that clients ask for.'),
     keys: z.array(key).default([]).describe('Virtual keys that clients present.'),
     tags: z.record(text(values.tagProblem), tag).default({}).describe('Limits and budgets that all keys of a tag share, by tag.'),
+    priorities,
     jwt: jwt.exactOptional(),
     oidc: oidc.exactOptional(),
     guards,

@@ -20,6 +20,7 @@ const WELL_KNOWN_CODES: Partial<Record<ErrorCode, string>> = {
   conflicting_keys: 'invalid_api_key',
   admin_key_on_inference: 'invalid_api_key',
   // codex and the AI SDK back off on this word.
+  rate_limited: 'rate_limit_exceeded',
   upstream_rate_limited: 'rate_limit_exceeded',
 };
 

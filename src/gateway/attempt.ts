@@ -4,6 +4,7 @@ import type { AttemptFact } from '../core/exchange.ts';
 import type { Endpoint } from '../core/target.ts';
 import { planRoutes } from '../routing/plan.ts';
 import type { Dispatched, UpstreamAnswer } from '../upstream/types.ts';
+import { admitTarget, refundTarget } from './admit.ts';
 import type { ClientBody } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -26,19 +27,31 @@ export interface OpenAttempt {
 /**
  * Tries the targets in the order of the plan until one answers. A failed attempt is followed by another only where the
  * connection provably delivered nothing: what may have arrived may also have been billed, so it is never sent twice.
- * Throws the last failure.
+ * A target whose limits are used up is passed over. Throws the last failure; where no target had room, rate_limited.
  */
 export async function attemptInTurn(exchange: Exchange, body: ClientBody): Promise<Served> {
   const { line, plane, resolved } = exchange;
   const routes = planRoutes(resolved!.targets, (target) => line.provider(target).endpoints, plane.random);
   let last: GatewayError | undefined;
+  const full: GatewayError[] = [];
   for (const { target, endpoint } of routes) {
+    const refused = await admitTarget(exchange, body, target);
+    if (refused !== undefined) {
+      full.push(refused);
+      continue;
+    }
     const { served, failure, undelivered } = await attemptOne(exchange, body, target, endpoint);
     if (served !== undefined) return served;
     last = failure;
+    if (undelivered) refundTarget(exchange);
     if (!undelivered || exchange.gone || exchange.cut !== undefined) break;
   }
-  throw last ?? new GatewayError('no_target', { details: { model: resolved!.name } });
+  throw last ?? soonest(full) ?? new GatewayError('no_target', { details: { model: resolved!.name } });
+}
+
+/** Of several targets without room, the one that has some first. */
+function soonest(full: readonly GatewayError[]): GatewayError | undefined {
+  return full.toSorted((a, b) => a.details.retryAfterS! - b.details.retryAfterS!)[0];
 }
 
 interface AttemptResult {

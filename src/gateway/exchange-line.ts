@@ -4,6 +4,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
 import type { UpstreamAnswer } from '../upstream/types.ts';
+import { admitCaller, admitModel } from './admit.ts';
 import { attemptInTurn } from './attempt.ts';
 import { readClientBody } from './body.ts';
 import { countLocally } from './count-tokens.ts';
@@ -31,10 +32,12 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
   watchClient(exchange);
   try {
     exchange.caller = line.authenticate(request.headers, plane.nowMs(), request.clientIp);
+    await admitCaller(exchange);
     const asked = readClientBody(await readBytes(exchange, request));
     exchange.stream = asked.stream;
     exchange.askedModel = asked.model;
     exchange.resolved = servable(line.resolve(asked.model, exchange.caller), exchange);
+    await admitModel(exchange, asked);
     const guards = guardsOf(exchange, 'request');
     const body = guards.length === 0 ? asked : await guardBefore(exchange, guards, asked);
     if (exchange.resolved.targets.length === 0 && surface.name === 'count_tokens') return countLocally(exchange, body, response);

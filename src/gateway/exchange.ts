@@ -10,6 +10,7 @@ import type { EdgeRequest } from '../http/edge.ts';
 import { parseTraceparent } from '../lib/ids.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
+import { type Admission, endAdmission } from './admit.ts';
 import type { Line } from './line.ts';
 import type { Plane } from './plane.ts';
 import type { Surface } from './surface.ts';
@@ -30,6 +31,8 @@ export interface Exchange {
   guards?: GuardFact[];
   stream: boolean;
   caller?: Caller;
+  /** What its limits gave it, until its end. */
+  admission?: Admission;
   askedModel?: string;
   resolved?: ResolvedModel;
   /** The target whose answer the client gets. */
@@ -140,6 +143,7 @@ export async function settle(exchange: Exchange): Promise<void> {
     }
     plane.record(factOf(exchange));
   } finally {
+    endAdmission(exchange);
     exchange.plane.ended(exchange);
   }
 }

@@ -1,6 +1,8 @@
 import type { PricedTarget } from '../config/snapshot.ts';
 import type { Fact, Raise } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
+import type { Limiter } from '../policy/limiter.ts';
+import type { TokenHistory } from '../policy/token-history.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
 import type { Exchange } from './exchange.ts';
@@ -15,6 +17,8 @@ export interface Plane {
   send: (request: UpstreamRequest) => Dispatched;
   /** The price of a target, wildcards filled in; a promise only where the main thread must look it up first. */
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
+  limiter: Limiter;
+  tokenHistory: TokenHistory;
   record: (fact: Fact) => void;
   /** Records an event, at most one a minute for each type and scope. */
   raise: Raise;

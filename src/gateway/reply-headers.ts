@@ -4,6 +4,7 @@ import { formatUsd } from '../core/money.ts';
 import { replyHeaders } from '../http/headers.ts';
 import type { UpstreamAnswer } from '../upstream/types.ts';
 import type { Exchange } from './exchange.ts';
+import { limitHeaders } from './limit-headers.ts';
 
 /** What every answer of an exchange carries; errors too, as far as it is known by then. */
 export function exchangeHeaders(exchange: Exchange): OutgoingHttpHeaders {
@@ -19,6 +20,7 @@ export function exchangeHeaders(exchange: Exchange): OutgoingHttpHeaders {
   if (exchange.resolved !== undefined) headers['x-signalbox-model'] = headerText(exchange.resolved.name);
   if (exchange.cost !== undefined && 'nanoUsd' in exchange.cost)
     headers['x-signalbox-cost-usd'] = formatUsd(exchange.cost.nanoUsd);
+  if (exchange.admission !== undefined) Object.assign(headers, limitHeaders(exchange.admission));
   if (exchange.warnings.length > 0) headers['x-signalbox-warnings'] = warningText(exchange);
   return headers;
 }

@@ -42,8 +42,16 @@ export interface Grant {
 
 export type Acquired =
   | { ok: true; grant: Grant }
-  /** `retryAfterMs`: until the same would be admitted if nobody else came; Infinity: never. Of several that refuse, the one to wait for longest. */
-  | { ok: false; refused: Demand; used: number; retryAfterMs: number };
+  /** Of several that refuse, the one to wait for longest. */
+  | { ok: false; refused: Demand; refusal: Refusal };
+
+export interface Refusal {
+  used: number;
+  /** Until the same would be admitted if nobody else came; Infinity: never. */
+  retryAfterMs: number;
+  /** Until nothing is used any more, if nobody else comes; Infinity: nobody knows. */
+  resetMs: number;
+}
 
 /** A promise only where the limits are not in this process. */
 export interface Limiter {
@@ -98,15 +106,15 @@ function acquire(
   worker: number,
   { demands, nowMs }: { demands: readonly Demand[]; nowMs: number },
 ): Acquired {
-  let refusal: Extract<Acquired, { ok: false }> | undefined;
+  let refused: Extract<Acquired, { ok: false }> | undefined;
   for (const demand of demands) {
     const used = usedNow(views, demand, nowMs);
     if (used + demand.amount <= demand.most) continue;
-    const retryAfterMs = waitFor(views, demand, nowMs);
-    if (refusal === undefined || retryAfterMs > refusal.retryAfterMs)
-      refusal = { ok: false, refused: demand, used, retryAfterMs };
+    const refusal = refusalOf(views, demand, { used, nowMs });
+    if (refused === undefined || refusal.retryAfterMs > refused.refusal.retryAfterMs)
+      refused = { ok: false, refused: demand, refusal };
   }
-  if (refusal !== undefined) return refusal;
+  if (refused !== undefined) return refused;
   return { ok: true, grant: { taken: demands.map((demand) => takeOne(views, worker, { demand, nowMs })), open: true } };
 }
 
@@ -114,9 +122,15 @@ function usedNow({ windows, leases }: LimitsViews, { what, slot }: Demand, nowMs
   return what === 'concurrent' ? leased(leases, slot) : sumAt(windows, slot, nowMs);
 }
 
-function waitFor({ windows }: LimitsViews, { what, slot, amount, most }: Demand, nowMs: number): number {
-  if (amount > most) return Infinity;
-  return what === 'concurrent' ? LEASE_RETRY_MS : waitMs(windows, slot, { target: most - amount, nowMs });
+function refusalOf({ windows }: LimitsViews, demand: Demand, { used, nowMs }: { used: number; nowMs: number }): Refusal {
+  const { what, slot, amount, most } = demand;
+  const isWindow = what !== 'concurrent';
+  const retryAfterMs = isWindow ? waitMs(windows, slot, { target: most - amount, nowMs }) : LEASE_RETRY_MS;
+  return {
+    used,
+    retryAfterMs: amount > most ? Infinity : retryAfterMs,
+    resetMs: isWindow ? waitMs(windows, slot, { target: 0, nowMs }) : Infinity,
+  };
 }
 
 function takeOne(views: LimitsViews, worker: number, { demand, nowMs }: { demand: Demand; nowMs: number }): Taken {

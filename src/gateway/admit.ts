@@ -1,0 +1,158 @@
+/**
+ * An exchange before its limits: the caller's, before the body is read; the model's, the end user's and everybody's tokens, once the body is known; a target's, for
+ * each attempt. What was taken ends in `endAdmission`.
+ */
+import type { PricedTarget } from '../config/snapshot.ts';
+import { GatewayError } from '../core/errors.ts';
+import type { Rules } from '../core/rules.ts';
+import { readNumber } from '../lib/json-scan.ts';
+import { demandsOf } from '../policy/demands.ts';
+import type { Acquired, Demand, Grant } from '../policy/limiter.ts';
+import { chargedTokens, historyName } from '../policy/token-history.ts';
+import type { ClientBody } from './body.ts';
+import type { Exchange } from './exchange.ts';
+
+/** What the limits gave an exchange. */
+export interface Admission {
+  /** The caller's and the model's. */
+  grants: Grant[];
+  /** Of the attempt under way, or of the last one. */
+  target?: Grant | undefined;
+  /** What stood in the way. */
+  refused?: Refused;
+  /** Tokens, as far as anybody has asked. */
+  expectedTokens?: number;
+  /** Whom the tokens taught. */
+  history?: string;
+}
+
+type Refused = Extract<Acquired, { ok: false }>;
+
+/** Requests and calls at once of all that stands behind the key. Throws rate_limited. */
+export function admitCaller(exchange: Exchange): void | Promise<void> {
+  return admit(exchange, demandsOf(exchange.caller!.rules, { call: true }));
+}
+
+/** The model's and the end user's limits, and everybody's tokens. Throws rate_limited. */
+export function admitModel(exchange: Exchange, body: ClientBody): void | Promise<void> {
+  const { caller, line, resolved } = exchange;
+  const callers = caller!.rules;
+  const models = line.modelRules(resolved!);
+  const tokens = tokensFor(exchange, body, [...callers, ...models]);
+  return admit(exchange, [
+    ...demandsOf(models, { call: true, tokens, keptBack: keptBack(exchange) }),
+    ...demandsOf(callers, { tokens }),
+  ]);
+}
+
+/**
+ * A target's and its provider's limits. Undefined: the attempt may go; else why not, and another target may be tried. What an attempt before had of its target must
+ * have ended.
+ */
+export function admitTarget(
+  exchange: Exchange,
+  body: ClientBody,
+  target: PricedTarget,
+): GatewayError | undefined | Promise<GatewayError | undefined> {
+  const rules = exchange.line.targetRules(target);
+  const tokens = tokensFor(exchange, body, rules);
+  const demands = demandsOf(rules, { call: true, tokens, keptBack: keptBack(exchange) });
+  if (demands.length === 0) return undefined;
+  const take = (acquired: Acquired): GatewayError | undefined => {
+    if (!acquired.ok) return refusalBy(exchange, acquired);
+    admissionOf(exchange).target = acquired.grant;
+    return undefined;
+  };
+  const acquired = exchange.plane.limiter.acquire(demands);
+  return acquired instanceof Promise ? acquired.then(take) : take(acquired);
+}
+
+/** The attempt provably reached nobody: its target has not been asked. */
+export function refundTarget({ admission, plane }: Exchange): void {
+  if (admission?.target === undefined) return;
+  plane.limiter.refund([admission.target]);
+  admission.target = undefined;
+}
+
+/** Once, at the end: leases come back, tokens become what was charged. What no upstream ever saw counts nowhere. */
+export function endAdmission(exchange: Exchange): void {
+  const { admission, attempts, outcome, plane, usage } = exchange;
+  if (admission === undefined) return;
+  const grants = admission.target === undefined ? admission.grants : [...admission.grants, admission.target];
+  if (attempts.length === 0 && outcome !== 'ok') plane.limiter.refund(grants);
+  else plane.limiter.settle(grants, tokensOf(exchange));
+  if (admission.history !== undefined && usage !== undefined) {
+    plane.tokenHistory.learn(admission.history, exchange.requestBytes, usage);
+  }
+}
+
+function admit(exchange: Exchange, demands: readonly Demand[]): void | Promise<void> {
+  if (demands.length === 0) return undefined;
+  const take = (acquired: Acquired): void => {
+    if (!acquired.ok) throw refusalBy(exchange, acquired);
+    admissionOf(exchange).grants.push(acquired.grant);
+  };
+  const acquired = exchange.plane.limiter.acquire(demands);
+  return acquired instanceof Promise ? acquired.then(take) : take(acquired);
+}
+
+function admissionOf(exchange: Exchange): Admission {
+  exchange.admission ??= { grants: [] };
+  return exchange.admission;
+}
+
+/** What the exchange will probably be charged; undefined where no rule asks, or where nothing will be. */
+function tokensFor(exchange: Exchange, body: ClientBody, rules: readonly Rules[]): number | undefined {
+  const { surface, caller, resolved, plane } = exchange;
+  if (surface.name === 'count_tokens' || !rules.some(({ tokens }) => tokens !== undefined)) return undefined;
+  const admission = admissionOf(exchange);
+  admission.history ??= historyName(caller!.key.id, resolved!.name);
+  admission.expectedTokens ??= plane.tokenHistory.estimate(admission.history, {
+    requestBytes: body.bytes.length,
+    maxOutputTokens: outputCap(body),
+    answers: surface.name !== 'embeddings',
+  });
+  return admission.expectedTokens;
+}
+
+const CAPS = ['max_completion_tokens', 'max_tokens', 'max_output_tokens'];
+
+function outputCap({ bytes, scan }: ClientBody): number | undefined {
+  const [cap] = CAPS.flatMap((name) => readNumber(bytes, scan.members.get(name)) ?? []);
+  return cap === undefined ? undefined : cap * Math.max(1, readNumber(bytes, scan.members.get('n')) ?? 1);
+}
+
+/** What was charged, as the provider counted; undefined: nobody knows, and the estimate stays. */
+function tokensOf({ usage, attempts }: Exchange): number | undefined {
+  if (usage !== undefined) return chargedTokens(usage);
+  const { status, error } = attempts.at(-1) ?? {};
+  const nothing = status === undefined ? error === 'upstream_unreachable' : status >= 400;
+  return attempts.length === 0 || nothing ? 0 : undefined;
+}
+
+function keptBack({ caller, line }: Exchange): number {
+  return line.snapshot.keptBack[caller!.key.priority ?? 'normal'];
+}
+
+const MEANING: Record<Demand['what'], (most: number) => string> = {
+  requests: (most) => `${most} requests in any 60 s`,
+  tokens: (most) => `${most} tokens in any 60 s`,
+  concurrent: (most) => `${most} requests at once`,
+};
+/** A client that cannot be told when may ask again after this. */
+const NEVER_RETRY_S = 60;
+
+function refusalBy(exchange: Exchange, acquired: Refused): GatewayError {
+  const { scope, what, most } = acquired.refused;
+  const { retryAfterMs } = acquired.refusal;
+  admissionOf(exchange).refused = acquired;
+  exchange.plane.raise('limit.exceeded', scope, { limit: what, most });
+  const never = retryAfterMs === Infinity;
+  const retryAfterS = never ? NEVER_RETRY_S : Math.max(1, Math.ceil(retryAfterMs / 1000));
+  const [kind, id] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];
+  const when = never ? 'Nothing is allowed' : `Try again in ${retryAfterS} s`;
+  const message = `The limit of ${kind.replace('_', ' ')} \`${id}\` is reached: ${MEANING[what](most)}. ${when}`;
+  return new GatewayError('rate_limited', {
+    details: { message, scope, retryAfterS, ...(never && { shouldRetry: false }) },
+  });
+}
