@@ -89,7 +89,7 @@ export function createEstimator(): Estimator {
   const sumsOf = (kind: string): Readonly<Learned> => kinds.get(kind)?.sums ?? FIRST;
   const inputTokens = (kind: string, requestBytes: number): number => {
     const { inputTokens, requestBytes: bytes } = sumsOf(kind);
-    return Math.ceil((requestBytes * inputTokens) / bytes);
+    return Math.max(1, Math.round((requestBytes * inputTokens) / bytes));
   };
   const outputTokens = (kind: string, answerBytes: number): number => {
     const { outputTokens, answerBytes: bytes } = sumsOf(kind);
