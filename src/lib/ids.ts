@@ -54,11 +54,6 @@ export function createIdSource(random: (size: number) => Buffer): IdSource {
   };
 }
 
-/** Every exchange's id made at or after that instant is greater, every earlier one less. */
-export function exchangeIdsFrom(atMs: number): string {
-  return `ex_${timeLetters(Math.max(0, atMs))}`;
-}
-
 const TIME_LETTERS = 9;
 
 /** 45 bits of milliseconds, most significant first: enough until the year 3084. */

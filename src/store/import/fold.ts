@@ -22,7 +22,7 @@ type Takers = { [Kind in Fact['kind']]: (fact: Extract<Fact, { kind: Kind }>) =>
 export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded {
   const sums = createSums();
   const ended = new Set(context.ended);
-  const opened = new Map<string, OpenReservationTable>();
+  const opened = new Map<string, Opened>();
   const checkpoints = new Map<string, CheckpointFact>();
   let taken = 0;
   const takers: Takers = {
@@ -30,11 +30,15 @@ export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded 
       ended.add(fact.id);
       settle(fact, sums);
     },
-    reserve: (fact: ReserveFact) => opened.set(attemptOf(fact), openRow(fact, context)),
+    reserve: (fact: ReserveFact) => {
+      wholeNanoUsd(fact.nanoUsd);
+      wholeNanoUsd(fact.floorNanoUsd);
+      opened.set(attemptOf(fact), { fact, checkpointNanoUsd: 0 });
+    },
     checkpoint: (fact: CheckpointFact) => {
       const mine = opened.get(attemptOf(fact));
       if (mine === undefined) checkpoints.set(attemptOf(fact), fact);
-      else mine.checkpoint_nano_usd = wholeNanoUsd(fact.nanoUsd);
+      else mine.checkpointNanoUsd = wholeNanoUsd(fact.nanoUsd);
     },
     body: (fact: BodyFact) => {
       const { id, part, atMs, sealed, bytes } = fact;
@@ -52,7 +56,7 @@ export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded 
   }
   return {
     ...sums.result(),
-    opened: [...opened.values()].filter((row) => !ended.has(row.exchange_id)),
+    opened: [...opened.values()].filter(({ fact }) => !ended.has(fact.id)).map((row) => openRow(row, context)),
     checkpoints: [...checkpoints.values()].filter(({ id }) => !ended.has(id)),
     taken,
   };
@@ -62,15 +66,19 @@ function attemptOf({ id, attempt }: { id: string; attempt: number }): string {
   return `${id} ${attempt}`;
 }
 
-function openRow(fact: ReserveFact, { node, thread }: FoldContext): OpenReservationTable {
-  wholeNanoUsd(fact.nanoUsd);
+interface Opened {
+  fact: ReserveFact;
+  checkpointNanoUsd: number;
+}
+
+function openRow({ fact, checkpointNanoUsd }: Opened, { node, thread }: FoldContext): OpenReservationTable {
   return {
     exchange_id: fact.id,
     attempt: fact.attempt,
     node,
     thread,
-    floor_nano_usd: wholeNanoUsd(fact.floorNanoUsd),
-    checkpoint_nano_usd: 0,
+    floor_nano_usd: fact.floorNanoUsd,
+    checkpoint_nano_usd: checkpointNanoUsd,
     fact: JSON.stringify(fact),
   };
 }

@@ -10,7 +10,7 @@ const FAILED = new Set<string>(['upstream_error', 'upstream_incomplete', 'intern
 export function settle(fact: ExchangeFact, sums: Sums): void {
   const owners = ownersOf(fact.scopes ?? [], fact);
   const spent = fact.attempts.flatMap((attempt, index) =>
-    attempt.spend === undefined ? [] : [settleAttempt(fact, { attempt, spend: attempt.spend, index }, sums)],
+    attempt.spend === undefined ? [] : [settleAttempt(fact, { attempt, spend: attempt.spend, index, owners }, sums)],
   );
   const { usage = NO_USAGE } = fact;
   sums.use(owners, Math.floor(fact.atMs), {
@@ -32,7 +32,7 @@ export function settle(fact: ExchangeFact, sums: Sums): void {
 
 /** The money of an attempt belongs to the provider of that attempt, and to the quarter in which the attempt began. */
 function settleAttempt(fact: ExchangeFact, spending: Spending, sums: Sums): number {
-  const { attempt, spend, index } = spending;
+  const { attempt, spend, index, owners } = spending;
   const nanoUsd = wholeNanoUsd(spend.nanoUsd);
   const reserved = wholeNanoUsd(spend.reservedNanoUsd);
   const scopes = attemptScopes(fact, attempt);
@@ -52,8 +52,8 @@ function settleAttempt(fact: ExchangeFact, spending: Spending, sums: Sums): numb
     },
     scopes,
   );
-  const { provider } = attempt;
-  sums.use(ownersOf(scopes, { ...fact, provider }), at_ms, { nano_usd: nanoUsd, estimated_nano_usd: estimated ? nanoUsd : 0 });
+  const payer = { ...owners, provider: clean(attempt.provider) };
+  sums.use(payer, at_ms, { nano_usd: nanoUsd, estimated_nano_usd: estimated ? nanoUsd : 0 });
   return nanoUsd;
 }
 
@@ -62,6 +62,7 @@ interface Spending {
   spend: AttemptSpend;
   /** Its place in the exchange, from 0. */
   index: number;
+  owners: Owners;
 }
 
 function attemptScopes(fact: ExchangeFact, { provider }: AttemptFact): string[] {

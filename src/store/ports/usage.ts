@@ -29,7 +29,7 @@ export interface RequestQuery {
   /** From there on, and before that. */
   sinceMs?: number;
   untilMs?: number;
-  /** The last id of the page before: the log is read from the newest back. */
+  /** `next` of the page before: the log is read from the newest back. */
   after?: string;
   /** 1 to 1000. */
   limit: number;

@@ -1,6 +1,4 @@
-/** Rows in one statement: below the number of parameters that every database takes, at thirty columns. */
-export const ROWS = 250;
-/** Values in one list. */
+/** Values in one list: below the number of parameters that every database takes. */
 export const VALUES = 500;
 
 /** Consecutive pieces of at most `size`. */

@@ -6,9 +6,12 @@ import { foldExpired } from '../import/expire.ts';
 import { foldFacts } from '../import/fold.ts';
 import type { Folded } from '../import/sums.ts';
 import type { FactsPort, ImportBatch, Imported } from '../ports/facts.ts';
-import { ROWS, VALUES, chunksOf } from './chunks.ts';
+import { type Bulk, createBulk } from './bulk.ts';
+import { VALUES, chunksOf } from './chunks.ts';
 import type { Tables } from './tables.ts';
-import { addUsage } from './usage-rollup.ts';
+import type { LedgerEntryTable, OpenReservationTable, RequestLogTable, SpendQuarterTable } from './tables/ledger.ts';
+import type { EndUserUsageTable, RecordedBodyTable } from './tables/usage.ts';
+import { createUsageWriter } from './usage-rollup.ts';
 
 type Tx = Transaction<Tables>;
 
@@ -17,13 +20,14 @@ const EXPIRED_AT_ONCE = 200;
 
 /** `durable`: what is committed is on the disk afterwards. */
 export function createFactsStore(db: Kysely<Tables>, durable: () => Promise<void>): FactsPort {
+  const writer = createWriter();
   return {
     positions: async (node) => {
       const rows = await db.selectFrom('journal_positions').select(['file', 'position']).where('node', '=', node).execute();
       return Object.fromEntries(rows.map(({ file, position }) => [file, position]));
     },
-    import: (batch) => db.transaction().execute((tx) => importBatch(tx, batch)),
-    expire: (node, threads) => expire(db, node, threads),
+    import: (batch) => db.transaction().execute((tx) => importBatch(tx, writer, batch)),
+    expire: (node, threads) => expire(() => db.transaction().execute((tx) => expireBatch(tx, writer, { node, threads }))),
     durable,
     forget: async (node, files) => {
       for (const names of chunksOf(files, VALUES)) {
@@ -40,11 +44,11 @@ export function createFactsStore(db: Kysely<Tables>, durable: () => Promise<void
   };
 }
 
-async function importBatch(tx: Tx, batch: ImportBatch): Promise<Imported> {
+async function importBatch(tx: Tx, writer: Writer, batch: ImportBatch): Promise<Imported> {
   const { node, file, thread, facts, toByte } = batch;
   if (!(await advance(tx, batch))) return { taken: 0, position: await positionOf(tx, node, file) };
   const folded = foldFacts(facts, { node, thread, ended: await endedOf(tx, facts) });
-  await write(tx, folded);
+  await write(tx, writer, folded);
   return { taken: folded.taken, position: toByte };
 }
 
@@ -86,47 +90,53 @@ async function endedOf(tx: Tx, facts: readonly Fact[]): Promise<Set<string>> {
   return ended;
 }
 
-async function write(tx: Tx, folded: Folded): Promise<void> {
-  for (const rows of chunksOf(folded.log, ROWS)) await tx.insertInto('request_log').values(rows).execute();
-  for (const rows of chunksOf(folded.entries, ROWS)) await tx.insertInto('ledger_entries').values(rows).execute();
-  for (const ids of chunksOf(folded.ended, VALUES)) {
-    await tx.deleteFrom('open_reservations').where('exchange_id', 'in', ids).execute();
-  }
-  await count(tx, folded);
-  await addUsage(tx, folded.usage);
-  await reserve(tx, folded);
-  for (const rows of chunksOf(folded.bodies, ROWS)) {
-    await tx
-      .insertInto('recorded_bodies')
-      .values(rows)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-  }
+interface Writer {
+  log: Bulk<RequestLogTable>;
+  entries: Bulk<LedgerEntryTable>;
+  quarters: Bulk<SpendQuarterTable>;
+  opened: Bulk<OpenReservationTable>;
+  bodies: Bulk<RecordedBodyTable>;
+  usage: (tx: Tx, hours: readonly EndUserUsageTable[]) => Promise<void>;
 }
 
-async function count(tx: Tx, { quarters }: Folded): Promise<void> {
-  for (const rows of chunksOf(quarters, ROWS)) {
-    await tx
-      .insertInto('spend_quarters')
-      .values(rows)
-      .onConflict((conflict) =>
-        conflict
-          .columns(['scope', 'quarter_ms'])
-          .doUpdateSet({ nano_usd: sql<number>`spend_quarters.nano_usd + excluded.nano_usd` }),
-      )
-      .execute();
-  }
+function createWriter(): Writer {
+  return {
+    log: createBulk((tx, rows) => tx.insertInto('request_log').values(rows)),
+    entries: createBulk((tx, rows) => tx.insertInto('ledger_entries').values(rows)),
+    quarters: createBulk((tx, rows) =>
+      tx
+        .insertInto('spend_quarters')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict
+            .columns(['scope', 'quarter_ms'])
+            .doUpdateSet({ nano_usd: sql<number>`spend_quarters.nano_usd + excluded.nano_usd` }),
+        ),
+    ),
+    opened: createBulk((tx, rows) =>
+      tx
+        .insertInto('open_reservations')
+        .values(rows)
+        .onConflict((conflict) => conflict.doNothing()),
+    ),
+    bodies: createBulk((tx, rows) =>
+      tx
+        .insertInto('recorded_bodies')
+        .values(rows)
+        .onConflict((conflict) => conflict.doNothing()),
+    ),
+    usage: createUsageWriter(),
+  };
 }
 
-async function reserve(tx: Tx, { opened, checkpoints }: Folded): Promise<void> {
-  for (const rows of chunksOf(opened, ROWS)) {
-    await tx
-      .insertInto('open_reservations')
-      .values(rows)
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-  }
-  for (const { id, attempt, nanoUsd } of checkpoints) {
+async function write(tx: Tx, writer: Writer, folded: Folded): Promise<void> {
+  await writer.log(tx, folded.log);
+  await writer.entries(tx, folded.entries);
+  await close(tx, folded.ended);
+  await writer.quarters(tx, folded.quarters);
+  await writer.usage(tx, folded.usage);
+  await writer.opened(tx, folded.opened);
+  for (const { id, attempt, nanoUsd } of folded.checkpoints) {
     await tx
       .updateTable('open_reservations')
       .set({ checkpoint_nano_usd: nanoUsd })
@@ -134,18 +144,28 @@ async function reserve(tx: Tx, { opened, checkpoints }: Folded): Promise<void> {
       .where('attempt', '=', attempt)
       .execute();
   }
+  await writer.bodies(tx, folded.bodies);
 }
 
-/** Some at a time; answers how many reservations that were. */
-async function expire(db: Kysely<Tables>, node: string, threads: Parameters<FactsPort['expire']>[1]): Promise<number> {
-  for (let expired = 0; ;) {
-    const taken = await db.transaction().execute((tx) => expireSome(tx, node, threads));
-    if (taken === 0) return expired;
-    expired += taken;
+/** Few are open across batches: they are looked for first. */
+async function close(tx: Tx, ended: readonly string[]): Promise<void> {
+  const some = await tx.selectFrom('open_reservations').select('exchange_id').limit(1).executeTakeFirst();
+  if (some === undefined) return;
+  for (const ids of chunksOf(ended, VALUES)) {
+    await tx.deleteFrom('open_reservations').where('exchange_id', 'in', ids).execute();
   }
 }
 
-async function expireSome(tx: Tx, node: string, threads: Parameters<FactsPort['expire']>[1]): Promise<number> {
+type Threads = Parameters<FactsPort['expire']>[1];
+
+/** Some at a time; answers how many reservations that were. */
+async function expire(expireSome: () => Promise<number>): Promise<number> {
+  let expired = 0;
+  for (let some = await expireSome(); some > 0; some = await expireSome()) expired += some;
+  return expired;
+}
+
+async function expireBatch(tx: Tx, writer: Writer, { node, threads }: { node: string; threads: Threads }): Promise<number> {
   let open = tx.selectFrom('open_reservations').where('node', '=', node);
   if ('only' in threads) open = open.where('thread', 'in', threads.only);
   else if (threads.except.length > 0) open = open.where('thread', 'not in', threads.except);
@@ -154,6 +174,6 @@ async function expireSome(tx: Tx, node: string, threads: Parameters<FactsPort['e
   // All attempts of an exchange end together, else the second one would find it ended.
   const ids = some.map((row) => row.exchange_id);
   const rows = await tx.selectFrom('open_reservations').selectAll().where('exchange_id', 'in', ids).execute();
-  await write(tx, foldExpired(rows));
+  await write(tx, writer, foldExpired(rows));
   return rows.length;
 }

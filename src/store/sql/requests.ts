@@ -1,8 +1,8 @@
 /** The request log, read from the newest back. */
-import { type Kysely, type SelectQueryBuilder, sql } from 'kysely';
+import { type Kysely, type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 
-import { exchangeIdsFrom } from '../../lib/ids.ts';
 import type { RecordedBody, RequestDetail, RequestLine, RequestPage, RequestQuery, Visible } from '../ports/usage.ts';
+import { StoreError } from '../store.ts';
 import type { Tables } from './tables.ts';
 import type { RequestLogTable } from './tables/ledger.ts';
 import { isVisible } from './visible.ts';
@@ -54,12 +54,13 @@ const LINE = [
 export async function readRequests(db: Kysely<Tables>, query: RequestQuery): Promise<RequestPage> {
   const limit = Math.min(Math.max(1, query.limit), MAX_PAGE);
   const rows = await filtered(db.selectFrom('request_log').select(LINE), query)
+    .orderBy('at_ms', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)
     .execute();
   const requests = rows.slice(0, limit).map(lineOf);
   const last = requests.at(-1);
-  return { requests, ...(rows.length > limit && last !== undefined && { next: last.id }) };
+  return { requests, ...(rows.length > limit && last !== undefined && { next: `${last.atMs}.${last.id}` }) };
 }
 
 export async function readRequest(db: Kysely<Tables>, id: string, within?: Visible): Promise<RequestDetail | undefined> {
@@ -76,7 +77,6 @@ export async function readBodies(db: Kysely<Tables>, id: string): Promise<Record
   return rows.map(({ part, at_ms, sealed, bytes }) => ({ part, atMs: at_ms, sealed, bytes }));
 }
 
-/** Times are bounds of the id, which every index of the log ends with. */
 function filtered<Row>(query: Query<Row>, { within, where = {}, sinceMs, untilMs, after }: RequestQuery): Query<Row> {
   let narrowed = query;
   if (within !== undefined) narrowed = narrowed.where(isVisible(within));
@@ -84,9 +84,16 @@ function filtered<Row>(query: Query<Row>, { within, where = {}, sinceMs, untilMs
     const column = FILTERS[name as keyof typeof FILTERS];
     if (value !== undefined) narrowed = narrowed.where(sql.ref(column), '=', value);
   }
-  if (sinceMs !== undefined) narrowed = narrowed.where('id', '>=', exchangeIdsFrom(sinceMs));
-  if (untilMs !== undefined) narrowed = narrowed.where('id', '<', exchangeIdsFrom(untilMs));
-  return after === undefined ? narrowed : narrowed.where('id', '<', after);
+  if (sinceMs !== undefined) narrowed = narrowed.where('at_ms', '>=', sinceMs);
+  if (untilMs !== undefined) narrowed = narrowed.where('at_ms', '<', untilMs);
+  return after === undefined ? narrowed : narrowed.where(isBehind(after));
+}
+
+/** The first condition is the second's, said so that an index by time can be used. */
+function isBehind(cursor: string): RawBuilder<SqlBool> {
+  const [, time = '', id = ''] = /^(\d{1,16})\.(.+)$/.exec(cursor) ?? [];
+  if (id === '') throw new StoreError('not_found', 'there is no such page');
+  return sql`at_ms <= ${Number(time)} and (at_ms < ${Number(time)} or id < ${id})`;
 }
 
 function lineOf(row: Line): RequestLine {

@@ -1,7 +1,6 @@
 /** Gives up what has been kept long enough: small batches, so that imports and questions come between them. */
 import { type Kysely, sql } from 'kysely';
 
-import { exchangeIdsFrom } from '../../lib/ids.ts';
 import { QUARTER_MS } from '../import/sums.ts';
 import type { Retention } from '../ports/usage.ts';
 import { LEDGER_SINCE } from './ledger.ts';
@@ -20,13 +19,13 @@ export async function retain(db: Kysely<Tables>, retention: Retention, nowMs: nu
   const untilMs = performance.now() + AT_MOST_MS;
   await moveLedgerMark(db, ledgerMs - (ledgerMs % DAY_MS));
   const kinds: Forget[] = [
-    () => forgetById(db, 'request_log', 'id', exchangeIdsFrom(before(retention.requestsDays))),
-    () => forgetById(db, 'recorded_bodies', 'exchange_id', exchangeIdsFrom(before(retention.bodiesDays))),
+    () => forgetRows(db, { table: 'request_log', by: 'id', beforeMs: before(retention.requestsDays) }),
+    () => forgetRows(db, { table: 'recorded_bodies', by: 'exchange_id', beforeMs: before(retention.bodiesDays) }),
+    () => forgetRows(db, { table: 'ledger_entries', by: 'exchange_id', beforeMs: ledgerMs - (ledgerMs % DAY_MS) }),
     () => forgetBuckets(db, { table: 'usage_hours', by: 'key_id', beforeMs: before(retention.hoursDays) }),
     () => forgetBuckets(db, { table: 'usage_days', by: 'key_id', beforeMs: before(retention.daysDays) }),
     () => forgetBuckets(db, { table: 'end_user_days', by: 'end_user', beforeMs: before(retention.daysDays) }),
     () => foldQuarters(db),
-    () => forgetEntries(db),
   ];
   let forgotten = 0;
   for (const forget of kinds) {
@@ -35,21 +34,21 @@ export async function retain(db: Kysely<Tables>, retention: Retention, nowMs: nu
   return forgotten;
 }
 
-async function forgetById(db: Kysely<Tables>, table: string, column: string, beforeId: string): Promise<number> {
-  const [name, id] = [sql.table(table), sql.ref(column)];
-  const old = sql`select ${id} from ${name} where ${id} < ${beforeId} order by ${id} limit ${BATCH}`;
-  const { numAffectedRows = 0n } = await sql`delete from ${name} where ${id} in (${old})`.execute(db);
+async function forgetRows(db: Kysely<Tables>, { table, by, beforeMs }: Old): Promise<number> {
+  const [name, part] = [sql.table(table), sql.ref(by)];
+  const some = sql`select ${part} from ${name} where at_ms < ${beforeMs} order by at_ms limit ${BATCH}`;
+  const { numAffectedRows = 0n } = await sql`delete from ${name} where at_ms < ${beforeMs} and ${part} in (${some})`.execute(db);
   return Number(numAffectedRows);
 }
 
-interface Buckets {
+interface Old {
   table: string;
   /** Of what a batch takes so many. */
   by: string;
   beforeMs: number;
 }
 
-async function forgetBuckets(db: Kysely<Tables>, { table, by, beforeMs }: Buckets): Promise<number> {
+async function forgetBuckets(db: Kysely<Tables>, { table, by, beforeMs }: Old): Promise<number> {
   const [name, part] = [sql.table(table), sql.ref(by)];
   const oldest = sql`(select min(at_ms) from ${name} where at_ms < ${beforeMs})`;
   const some = sql`select distinct ${part} from ${name} where at_ms = ${oldest} limit ${BATCH}`;
@@ -92,13 +91,6 @@ function foldQuarters(db: Kysely<Tables>): Promise<number> {
     }
     return old.length;
   });
-}
-
-async function forgetEntries(db: Kysely<Tables>): Promise<number> {
-  const sinceMs = await ledgerMark(db);
-  const old = sql`select exchange_id from ledger_entries where at_ms < ${sinceMs} order by at_ms limit ${BATCH}`;
-  const gone = await sql`delete from ledger_entries where at_ms < ${sinceMs} and exchange_id in (${old})`.execute(db);
-  return Number(gone.numAffectedRows ?? 0n);
 }
 
 async function ledgerMark(db: Kysely<Tables>): Promise<number> {

@@ -9,8 +9,18 @@ const BUSY_MS = 1_000;
 /** Compiled statements that are kept; our own are some hundred. */
 const KEPT_STATEMENTS = 500;
 
-/** What was committed survives the end of the process; a loss of power may cost the last commits, until `wal_checkpoint`. */
-const PRAGMAS = ['journal_mode = WAL', 'synchronous = NORMAL', 'foreign_keys = ON', 'temp_store = MEMORY', 'cache_size = -65536'];
+/**
+ * What was committed survives the end of the process; a loss of power may cost the last commits, until `wal_checkpoint`. A checkpoint every 40 MiB instead of
+ * every 4 halves the time of an import, since pages change many times in between.
+ */
+const PRAGMAS = [
+  'journal_mode = WAL',
+  'synchronous = NORMAL',
+  'wal_autocheckpoint = 10000',
+  'foreign_keys = ON',
+  'temp_store = MEMORY',
+  'cache_size = -65536',
+];
 
 /** `path`: a file, or `:memory:`. */
 export function sqliteDialect(path: string): SqliteDialect {

@@ -50,7 +50,7 @@ export async function ledger(db: Kysely<unknown>): Promise<void> {
   await requestLog(db);
 }
 
-/** Every reader of the log sees it through one of these columns, newest first; ids are ordered by time. */
+/** Readers of the log see it through one of these columns, newest first. Indexed by the time and not by the id, which is four times as long. */
 const SEEN_BY = ['key_id', 'principal', 'team', 'org', 'model', 'end_user'] as const;
 
 async function requestLog({ schema }: Kysely<unknown>): Promise<void> {
@@ -81,18 +81,19 @@ async function requestLog({ schema }: Kysely<unknown>): Promise<void> {
     .addColumn('total_ms', 'double precision', (column) => column.notNull())
     .addColumn('detail', 'text', (column) => column.notNull())
     .execute();
+  await schema.createIndex('request_log_at').on('request_log').column('at_ms').execute();
   for (const column of SEEN_BY) {
     await schema
       .createIndex(`request_log_${column}`)
       .on('request_log')
-      .columns([column, 'id'])
+      .columns([column, 'at_ms'])
       .where(column as never, 'is not', null)
       .execute();
   }
   await schema
     .createIndex('request_log_troubled')
     .on('request_log')
-    .columns(['outcome', 'id'])
+    .columns(['outcome', 'at_ms'])
     .where('outcome' as never, '<>', 'ok')
     .execute();
 }
