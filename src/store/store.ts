@@ -7,6 +7,7 @@ import type { DocumentsPort } from './ports/documents.ts';
 import type { EntitiesPort } from './ports/entities.ts';
 import type { FactsPort } from './ports/facts.ts';
 import type { LedgerPort } from './ports/ledger.ts';
+import type { PeoplePort } from './ports/people.ts';
 import type { UsagePort } from './ports/usage.ts';
 
 export interface Store {
@@ -16,6 +17,7 @@ export interface Store {
   readonly entities: EntitiesPort;
   readonly documents: DocumentsPort;
   readonly audit: AuditPort;
+  readonly people: PeoplePort;
   /** Ends what is open; nothing may be called after. */
   close(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import { audit } from './migrations/audit.ts';
 import { documents } from './migrations/documents.ts';
 import { entities } from './migrations/entities.ts';
 import { ledger } from './migrations/ledger.ts';
+import { people } from './migrations/people.ts';
 import { usage } from './migrations/usage.ts';
 
 type Up = (db: Kysely<unknown>) => Promise<void>;
@@ -18,6 +19,7 @@ const MIGRATIONS: readonly (readonly [name: string, up: Up])[] = [
   ['03-entities', entities],
   ['04-documents', documents],
   ['05-audit', audit],
+  ['06-people', people],
 ];
 
 /** Answers the names of those that ran now. Each is one transaction; two nodes that start at once wait for each other. */

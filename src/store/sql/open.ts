@@ -9,6 +9,7 @@ import { asStoreError } from './errors.ts';
 import { createFactsStore } from './facts.ts';
 import { createLedgerStore } from './ledger.ts';
 import { migrate } from './migrate.ts';
+import { createPeopleStore } from './people.ts';
 import type { PostgresTimes } from './postgres.ts';
 import { sqliteDialect } from './sqlite.ts';
 import type { Tables } from './tables.ts';
@@ -72,6 +73,7 @@ function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
     entities: speaking(createEntitiesStore(db)),
     documents: speaking(createDocumentsStore(db)),
     audit: speaking(createAuditStore(db)),
+    people: speaking(createPeopleStore(db)),
     close: () => db.destroy(),
   };
 }

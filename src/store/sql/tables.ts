@@ -3,6 +3,7 @@ import type { AuditTables } from './tables/audit.ts';
 import type { DocumentTables } from './tables/documents.ts';
 import type { EntitiesTables } from './tables/entities.ts';
 import type { LedgerTables } from './tables/ledger.ts';
+import type { PeopleTables } from './tables/people.ts';
 import type { UsageTables } from './tables/usage.ts';
 
-export type Tables = AuditTables & DocumentTables & EntitiesTables & LedgerTables & UsageTables;
+export type Tables = AuditTables & DocumentTables & EntitiesTables & LedgerTables & PeopleTables & UsageTables;
