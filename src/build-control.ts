@@ -3,24 +3,17 @@
  * that no worker loads the schema, the price list and the log that only main needs.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-import { buildSnapshot } from './config/build-snapshot.ts';
 import { boundsOf, factsOf } from './config/resolve.ts';
-import { formatIssue } from './config/issue.ts';
-import type { Candidate } from './config/live.ts';
-import { type LoadOptions, loadConfig } from './config/load.ts';
+import { buildDesk } from './build-config.ts';
 import type { Snapshot } from './config/snapshot.ts';
 import { createEvents } from './control/events/events.ts';
 import type { ExchangeFact } from './core/exchange.ts';
 import { anthropicMessages } from './dialects/anthropic-messages/dialect.ts';
 import { openaiChat } from './dialects/openai-chat/dialect.ts';
 import { createIdSource } from './lib/ids.ts';
-import { type PriceBook, createPriceBook } from './ledger/price.ts';
-import { CATALOG, catalogRow } from './providers/catalog.ts';
-import { DEMO_ORIGIN } from './providers/catalog/local.ts';
+import { createPriceBook } from './ledger/price.ts';
 import { modelFacts } from './providers/models/facts.ts';
 import { createDemoHandler } from './providers/demo/handler.ts';
 import type { Control, ControlContext, Log } from './runtime/messages.ts';
@@ -63,7 +56,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
 
   return {
     log,
-    load: () => load(context, prices, log),
+    config: buildDesk(context, prices, log),
     swapped({ telemetry, egress, events: eventSettings }) {
       processLog = createLog({ level: telemetry.logLevel, format: telemetry.logFormat }, process.stderr);
       wayOut.use(egress);
@@ -100,45 +93,6 @@ function takeLoopDelay(histogram: ReturnType<typeof monitorEventLoopDelay>): num
   const delayMs = Math.max(0, histogram.percentile(99) / 1e6 - LOOP_RESOLUTION_MS);
   histogram.reset();
   return delayMs;
-}
-
-/** Stands for the file in first-run mode, in watching and in messages. */
-const NO_FILE = '(no configuration file)';
-
-async function load(context: ControlContext, prices: PriceBook, log: Log): Promise<Candidate> {
-  const { config } = context;
-  const options: LoadOptions = {
-    path: 'path' in config ? config.path : NO_FILE,
-    env: context.environment,
-    catalog: { row: catalogRow, ids: CATALOG.map((row) => row.id) },
-    overrides: context.overrides,
-    readText: (path) => ('text' in config && path.endsWith(NO_FILE) ? Promise.resolve(config.text) : readFile(path, 'utf8')),
-  };
-  const result = await loadConfig(options);
-  if (!result.ok) return result;
-  for (const warning of result.warnings) log('warn', {}, formatIssue(warning));
-  const snapshot = buildSnapshot(result.loaded, {
-    catalog: options.catalog,
-    prices,
-    modelFacts,
-    pepper: context.pepper,
-    slotOf: context.slots.slotOf,
-    nowMs: Date.now(),
-    version: 1,
-    platform: process.platform,
-    cores: availableParallelism(),
-    mintedAdminKeyDigest: context.minted.adminKeyDigest,
-    mintedKeys: context.minted.keys,
-  });
-  return { ok: true, snapshot: withDemo(snapshot, context.controlSocketPath), files: result.files };
-}
-
-/** The demo provider answers on the control plane's socket, through the whole way out that real providers take. */
-function withDemo(snapshot: Snapshot, socketPath: string): Snapshot {
-  for (const endpoint of Object.values(snapshot.providers).flatMap((provider) => provider.endpoints)) {
-    if (new URL(endpoint.baseUrl).origin === DEMO_ORIGIN) endpoint.socketPath = socketPath;
-  }
-  return snapshot;
 }
 
 interface TraceSwitch {

@@ -5,10 +5,25 @@ import { CATALOG, configFolder } from '../../test/support/config-files.ts';
 import { buildSnapshot } from './build-snapshot.ts';
 import { formatIssue } from './issue.ts';
 import { watchConfig } from './live.ts';
+import type { LoadedConfig } from './load.ts';
 import type { Candidate, Reload } from './live.ts';
 import type { Snapshot } from './snapshot.ts';
 
 const FREE = { priceOf: () => ({ status: 'free' }) as const, contextWindowOf: () => undefined };
+
+function snapshotOf(loaded: LoadedConfig): Snapshot {
+  return buildSnapshot(loaded, {
+    catalog: CATALOG,
+    prices: FREE,
+    modelFacts: () => undefined,
+    pepper: 'ab'.repeat(32),
+    slotOf: () => 0,
+    nowMs: Date.now(),
+    version: 1,
+    platform: 'linux',
+    cores: 1,
+  });
+}
 
 /** Watches real files every few milliseconds. */
 async function watching(given: Record<string, string>, intervalMs = 5) {
@@ -23,18 +38,7 @@ async function watching(given: Record<string, string>, intervalMs = 5) {
     const result = await files.load();
     state.running -= 1;
     if (!result.ok) return result;
-    const parts = {
-      catalog: CATALOG,
-      prices: FREE,
-      modelFacts: () => undefined,
-      pepper: 'ab'.repeat(32),
-      slotOf: () => 0,
-      nowMs: Date.now(),
-      version: 1,
-      platform: 'linux',
-      cores: 1,
-    };
-    return { ok: true, snapshot: buildSnapshot(result.loaded, parts), files: result.files };
+    return { ok: true, snapshot: snapshotOf(result.loaded), files: result.files };
   };
   const first = await load();
   if (!first.ok) throw new Error(first.issues.map(formatIssue).join('\n'));
@@ -45,6 +49,7 @@ async function watching(given: Record<string, string>, intervalMs = 5) {
     apply: async (snapshot) => {
       if (state.applyFails) throw new Error('a worker did not answer');
       applied.push(snapshot);
+      return [];
     },
     report: (reload) => reports.push(reload),
     intervalMs,
@@ -202,4 +207,23 @@ it('stops', async () => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(state.loads).toBe(loads);
   expect(applied).toEqual([]);
+});
+
+it('takes a change from elsewhere in its turn, and keeps the files as they were', async () => {
+  const { files, applied, reports, state, live } = await watching({ 'gateway.yaml': keyFile('a'), secret: 'k-3f9a1c77e2b84d05' });
+  const before = state.loads;
+  const other = await configFolder({ 'gateway.yaml': keyFile('b'), secret: 'k-3f9a1c77e2b84d05' });
+  const changed = await live.change(async () => {
+    const read = await other.load();
+    if (!read.ok) throw new Error('not valid');
+    return { ok: true, snapshot: snapshotOf(read.loaded), files: [] };
+  });
+  expect(changed).toMatchObject({ outcome: 'swapped', late: [], snapshot: { version: 2 } });
+  expect([names(applied.at(-1)), state.loads]).toEqual([['b'], before]);
+  await files.write('gateway.yaml', keyFile('c'));
+  await vi.waitFor(() => expect(names(applied.at(-1))).toEqual(['c']));
+  const broken = await live.change(() => Promise.reject(new Error('the store is down')));
+  expect(broken.outcome).toBe('failed');
+  expect(reports.map(({ outcome }) => outcome)).toEqual(['swapped', 'swapped', 'failed']);
+  await other[Symbol.asyncDispose]();
 });

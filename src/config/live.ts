@@ -14,7 +14,8 @@ export type Candidate =
   | { ok: false; issues: ConfigIssue[]; files: readonly string[] };
 
 export type Reload =
-  | { outcome: 'swapped'; snapshot: Snapshot }
+  /** `late`: workers that do not run on it yet. */
+  | { outcome: 'swapped'; snapshot: Snapshot; late: readonly number[] }
   | { outcome: 'unchanged'; hash: string }
   /** The files are wrong; the old snapshot stays. */
   | { outcome: 'refused'; issues: ConfigIssue[] }
@@ -25,8 +26,8 @@ export interface LiveOptions {
   current: Snapshot;
   files: readonly string[];
   load: () => Promise<Candidate>;
-  /** Puts a snapshot in force; resolves once it is. */
-  apply: (snapshot: Snapshot) => Promise<void>;
+  /** Puts a snapshot in force; resolves once it is, with the workers that are late. */
+  apply: (snapshot: Snapshot) => Promise<readonly number[]>;
   /** Told of every reload but one that found nothing new or the same complaints again. */
   report: (reload: Reload) => void;
   intervalMs?: number;
@@ -35,6 +36,8 @@ export interface LiveOptions {
 export interface Live {
   /** For SIGHUP: loads now, whether a file changed or not. Calls during a reload share the one after it. */
   reloadNow: () => Promise<Reload>;
+  /** As a reload, in its turn; but what is new comes from elsewhere, and the files stay as they were last read. */
+  change: (load: () => Promise<Candidate>) => Promise<Reload>;
   stop: () => void;
 }
 
@@ -45,11 +48,13 @@ const MAX_TRIES = 5;
 
 export function watchConfig(options: LiveOptions): Live {
   const reloader = createReloader(options);
-  const reloadNow = oneAtATime(async () => {
-    const result = await reloader.reload().catch((error: unknown): Reload => ({ outcome: 'failed', error }));
+  const told = async (work: () => Promise<Reload>): Promise<Reload> => {
+    const result = await work().catch((error: unknown): Reload => ({ outcome: 'failed', error }));
     if (reloader.isNews(result)) options.report(result);
     return result;
-  });
+  };
+  const queue = createQueue();
+  const reloadNow = sharing(queue, () => told(() => reloader.reload()));
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
@@ -65,6 +70,7 @@ export function watchConfig(options: LiveOptions): Live {
   schedule();
   return {
     reloadNow,
+    change: (load) => queue(() => told(() => reloader.change(load))),
     stop: () => {
       stopped = true;
       clearTimeout(timer);
@@ -87,18 +93,23 @@ function createReloader({ load, apply, ...start }: LiveOptions) {
     return isSteady ? { before, candidate } : loadUnchanged(triesLeft - 1);
   };
 
+  const swap = async (candidate: Candidate): Promise<Reload> => {
+    if (!candidate.ok) return { outcome: 'refused', issues: candidate.issues };
+    if (candidate.snapshot.hash === current.hash) return { outcome: 'unchanged', hash: current.hash };
+    const snapshot = { ...candidate.snapshot, version: current.version + 1 };
+    const late = await apply(snapshot);
+    current = snapshot;
+    return { outcome: 'swapped', snapshot, late };
+  };
+
   return {
+    change: async (loadElsewhere: () => Promise<Candidate>): Promise<Reload> => swap(await loadElsewhere()),
     async reload(): Promise<Reload> {
       const { before, candidate } = await loadUnchanged();
       // New files were read before anybody looked at their state: the next look finds a change.
       seen = sameFiles(files, candidate.files) ? before : '';
       files = candidate.files;
-      if (!candidate.ok) return { outcome: 'refused', issues: candidate.issues };
-      if (candidate.snapshot.hash === current.hash) return { outcome: 'unchanged', hash: current.hash };
-      const snapshot = { ...candidate.snapshot, version: current.version + 1 };
-      await apply(snapshot);
-      current = snapshot;
-      return { outcome: 'swapped', snapshot };
+      return swap(candidate);
     },
     async hasChanged(): Promise<boolean> {
       const now = await fingerprint(files);
@@ -115,16 +126,26 @@ function createReloader({ load, apply, ...start }: LiveOptions) {
   };
 }
 
-/** Calls that come while one runs share the next. `work` must not throw. */
-function oneAtATime<Result>(work: () => Promise<Result>): () => Promise<Result> {
+type Queue = <Result>(work: () => Promise<Result>) => Promise<Result>;
+
+/** One after the other. `work` must not throw. */
+function createQueue(): Queue {
   let tail: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = tail.then(work);
+    tail = result;
+    return result;
+  };
+}
+
+/** Calls that come before a call's turn share it. */
+function sharing<Result>(queue: Queue, work: () => Promise<Result>): () => Promise<Result> {
   let next: Promise<Result> | undefined;
   return () => {
-    next ??= tail.then(() => {
+    next ??= queue(() => {
       next = undefined;
       return work();
     });
-    tail = next;
     return next;
   };
 }

@@ -39,6 +39,8 @@ export interface Endpoint {
   /** Authentication and fixed headers of this endpoint, lower case names. Secret. */
   headers: Readonly<Record<string, string>>;
   weight: number;
+  /** The address came over the API, not from the operator's file: it is checked at every connection. */
+  outside?: true;
   /** A Unix socket instead of the base URL's address: the control plane and the demo provider of this process. */
   socketPath?: string;
 }

@@ -1,10 +1,18 @@
-/** The control plane, fed from this process. */
+/** The control plane, fed from this process. Loaded at the first request that needs it: a gateway that nobody manages does not pay for it. */
 import { randomBytes } from 'node:crypto';
 import type { Hono } from 'hono';
 
 import type { Snapshot } from '../config/snapshot.ts';
+import { createControlApp } from '../control/app.ts';
+import { auditKey } from '../control/audit-chain.ts';
+import { createAuditTrail } from '../control/audit-trail.ts';
 import type { Services } from '../control/contract/ports.ts';
+import { createRouteTable } from '../control/contract/table.ts';
 import type { DirectoryService } from '../control/directory/service.ts';
+import { identifyByBearer } from '../control/identify.ts';
+import { createAdminHandler } from '../control/mount.ts';
+import { openApiDocument } from '../control/openapi.ts';
+import { ADMIN_ROUTES } from '../control/routes/table.ts';
 import type { Store } from '../store/store.ts';
 import type { Control, WorkerStatus } from './messages.ts';
 import { errorText } from './start-error.ts';
@@ -24,32 +32,14 @@ export interface ControlAppParts {
 
 const CHECKPOINT_MS = 3_600_000;
 
-/** Loads what only a gateway that is managed needs. */
-export async function controlAppOf(parts: ControlAppParts): Promise<Hono> {
+export function controlAppOf(parts: ControlAppParts): Hono {
   const { control, store, snapshot } = parts;
-  const [
-    { createControlApp },
-    { createAdminHandler },
-    { createRouteTable },
-    { ADMIN_ROUTES },
-    { identifyByBearer },
-    audit,
-    chain,
-  ] = await Promise.all([
-    import('../control/app.ts'),
-    import('../control/mount.ts'),
-    import('../control/contract/table.ts'),
-    import('../control/routes/table.ts'),
-    import('../control/identify.ts'),
-    import('../control/audit-trail.ts'),
-    import('../control/audit-chain.ts'),
-  ]);
   const onFailure = (error: unknown): void => {
     control.log('error', { error: errorText(error) }, 'the control plane failed to answer');
   };
-  const trail = audit.createAuditTrail({
+  const trail = createAuditTrail({
     store: store.audit,
-    key: chain.auditKey(snapshot().pepper),
+    key: auditKey(snapshot().pepper),
     nowMs: Date.now,
     onCheckpoint: ({ seq, hash }) => control.log('info', { seq, hash }, 'audit log checkpoint'),
   });
@@ -67,11 +57,13 @@ export async function controlAppOf(parts: ControlAppParts): Promise<Hono> {
 function servicesOf(parts: ControlAppParts): Services {
   const { control, store, directory, snapshot } = parts;
   return {
+    config: control.config,
     store,
     directory,
     snapshot,
     nowMs: Date.now,
     random: randomBytes,
+    openApi: () => openApiDocument(ADMIN_ROUTES, parts.version),
     metricsText: control.metricsText,
     status: () => ({
       version: parts.version,

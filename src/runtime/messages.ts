@@ -5,11 +5,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import type { Candidate } from '../config/live.ts';
+import type { Candidate, Reload } from '../config/live.ts';
 import type { Snapshot } from '../config/snapshot.ts';
+import type { ConfigDesk } from '../control/config/desk.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { Fact, Raise } from '../core/fact.ts';
 import type { PriceState } from '../core/price.ts';
+import type { Keyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import type { DirectoryNews } from './directory-desk.ts';
 import type { Journal, JournalPosition } from './journal.ts';
@@ -118,6 +120,10 @@ export interface ControlContext {
   config: { path: string } | { text: string };
   /** Secret of the installation, hex. */
   pepper: string;
+  /** Seals and opens what the store keeps of secrets; `source`: where its key comes from, for messages. */
+  kek: { ring: Keyring; source: string };
+  /** Puts in force what `load` answers, in turn with reloads. Not before the start is over. */
+  changeConfig: (load: () => Promise<Candidate>) => Promise<Reload>;
   /** Refuses calls until it is open, which is before any worker starts. */
   store: Store;
   /** Who counts where in shared memory. */
@@ -135,8 +141,8 @@ export interface ControlContext {
 /** `buildControl(context: ControlContext): Control | Promise<Control>` */
 export interface Control {
   log: Log;
-  /** Reads and validates the configuration anew; logs its warnings. Whoever swaps counts the versions. */
-  load: () => Promise<Candidate>;
+  /** Both layers of the configuration: reads them anew, takes edits. Whoever swaps counts the versions. */
+  config: ConfigDesk;
   /** Called with every snapshot that came into force. */
   swapped: (snapshot: Snapshot) => void;
   /** Every fact, once, in the order of its worker; `recovered`: written by an earlier run that did not live to tell. */

@@ -8,10 +8,11 @@ import { extname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { formatIssue } from '../config/issue.ts';
-import { type Live, type Reload, watchConfig } from '../config/live.ts';
+import { type Candidate, type Live, type Reload, watchConfig } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
 import { serveControl } from '../control/server.ts';
 import type { DirectoryService } from '../control/directory/service.ts';
+import { createKeyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import { type OpenReservations, createOpenReservations } from '../ledger/open-reservations.ts';
 import { controlAppOf } from './control-app.ts';
@@ -20,6 +21,7 @@ import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
 import { markRead } from './journal-files.ts';
 import { type JournalReader, type JournalReaderOptions, createJournalReader } from './journal-reader.ts';
+import { readKek } from './kek.ts';
 import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
 import { bareHost, pinListener } from './pin-listener.ts';
@@ -69,9 +71,7 @@ export async function start(settings: StartSettings): Promise<Running> {
   const context = controlContext({ settings, dataDir, minted, late, store: storeThread.store });
   const control = await settings.buildControl(context);
   late.control = control;
-  const first = await control.load();
-  if (!first.ok)
-    throw new StartError(['the configuration is not valid:', ...first.issues.map(formatIssue)].join('\n'), EXIT_CONFIG);
+  const first = valid(await control.config.loadFile());
   const configured = first.snapshot.server;
   const bound = await bind(configured);
   let current = pinListener(first.snapshot, { configured, bound }).snapshot;
@@ -81,6 +81,8 @@ export async function start(settings: StartSettings): Promise<Running> {
   const shared = createSharedOverview(bound.workers, Date.now());
   Object.assign(late, { shared, snapshot: () => current });
   await storeThread.open(storeBoot(dataDir, first.snapshot));
+  const layered = valid(await control.config.load().catch(asStartError));
+  current = pinListener(layered.snapshot, { configured, bound }).snapshot;
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
   const crewParts = { settings, dataDir, control, directory, reader, shared, reservations, storeThread };
   const { supervisor, collected } = supervise(crewParts);
@@ -92,21 +94,22 @@ export async function start(settings: StartSettings): Promise<Running> {
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
   minted.keep({ admin: adminUsed });
 
-  const swap = async (next: Snapshot): Promise<void> => {
+  const swap = async (next: Snapshot): Promise<readonly number[]> => {
     const { snapshot, ignored } = pinListener(next, { configured, bound });
     if (next.store.url !== first.snapshot.store.url) ignored.push('store.url');
     await directory.fill();
     current = snapshot;
     storeThread.keepFor(snapshot.store.retention);
-    await inForce(snapshot, { ignored, supervisor, control });
+    return inForce(snapshot, { ignored, supervisor, control });
   };
   const live = watchConfig({
-    current: first.snapshot,
-    files: first.files,
-    load: control.load,
+    current: layered.snapshot,
+    files: layered.files,
+    load: control.config.load,
     apply: swap,
     report: reporter(control.log),
   });
+  late.live = live;
   const url = publicUrl(bound);
   control.log('info', { url, workers: bound.workers, snapshot: current.hash }, 'serving');
   return {
@@ -153,6 +156,15 @@ async function readJournals({ dataDir, control, storeThread }: JournalParts): Pr
   return { reader, reservations };
 }
 
+function valid(candidate: Candidate): Extract<Candidate, { ok: true }> {
+  if (candidate.ok) return candidate;
+  throw new StartError(['the configuration is not valid:', ...candidate.issues.map(formatIssue)].join('\n'), EXIT_CONFIG);
+}
+
+function asStartError(error: unknown): never {
+  throw new StartError(errorText(error));
+}
+
 /** The control plane's socket; its routes are made when the first request needs them. */
 function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl> {
   const { settings, dataDir, control, supervisor, store, directory, snapshot } = parts;
@@ -180,11 +192,12 @@ function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl>
 async function inForce(
   snapshot: Snapshot,
   { ignored, supervisor, control }: { ignored: string[]; supervisor: Supervisor; control: Control },
-): Promise<void> {
+): Promise<readonly number[]> {
   if (ignored.length > 0) control.log('warn', { keys: ignored }, 'changed keys take effect only at the next start');
   const { late, refused } = await supervisor.apply(snapshot);
   control.swapped(snapshot);
   if (late.length + refused.length > 0) control.log('error', { late, refused }, 'not every worker runs on the new configuration');
+  return [...late, ...refused.map(({ worker }) => worker)];
 }
 
 /** What the control plane may ask for, but only once it exists. */
@@ -194,6 +207,7 @@ interface LateParts {
   snapshot?: () => Snapshot;
   supervisor?: Supervisor;
   reader?: JournalReader;
+  live?: Live;
 }
 
 interface ContextParts {
@@ -204,6 +218,11 @@ interface ContextParts {
   store: Store;
 }
 
+function kekOf(dataDir: string, environment: StartSettings['environment']): ControlContext['kek'] {
+  const { keys, source } = readKek(dataDir, environment);
+  return { ring: createKeyring(keys, randomBytes), source };
+}
+
 function controlContext({ settings, dataDir, minted, late, store }: ContextParts): ControlContext {
   return {
     version: settings.version,
@@ -211,6 +230,8 @@ function controlContext({ settings, dataDir, minted, late, store }: ContextParts
     controlSocketPath: dataDir.controlSocketPath,
     config: settings.config,
     pepper: dataDir.pepper,
+    kek: kekOf(dataDir.path, settings.environment),
+    changeConfig: (load) => late.live!.change(load),
     store,
     slots: createSlotBook(SLOT_SPACE, Date.now),
     overrides: settings.overrides,

@@ -16,11 +16,13 @@ export function createSend(egress: Egress): Send {
   const fixed = { 'user-agent': egress.userAgent, 'accept-encoding': 'identity' };
 
   const routeOf = (request: UpstreamRequest): Route => {
-    const { endpoint, trust = 'operator' } = request;
-    const known = trust === 'operator' ? routes.get(endpoint) : undefined;
+    const { endpoint } = request;
+    const own = endpoint.outside === true ? 'outside' : 'operator';
+    const trust = request.trust ?? own;
+    const known = trust === own ? routes.get(endpoint) : undefined;
     if (known !== undefined && !known.pool.closed) return known;
     const route = egress.route(endpoint.baseUrl, trust, endpoint.socketPath);
-    if (trust === 'operator') routes.set(endpoint, route);
+    if (trust === own) routes.set(endpoint, route);
     return route;
   };
 

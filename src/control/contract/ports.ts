@@ -1,13 +1,19 @@
 /** What handlers work with; composed in build-control.ts. A part that needs a further one adds its line here. */
 import type { Snapshot } from '../../config/snapshot.ts';
-import type { ControlStatus } from '../routes/status.ts';
+import type { ConfigDesk } from '../config/desk.ts';
 import type { Store } from '../../store/store.ts';
+import type { DirectoryService } from '../directory/service.ts';
+import type { ControlStatus } from '../routes/status.ts';
 
 export interface Services {
+  config: ConfigDesk;
+  directory: DirectoryService;
   store: Store;
   /** The snapshot in force. */
   snapshot: () => Snapshot;
   status: () => ControlStatus;
+  /** The OpenAPI document of all routes. */
+  openApi: () => Record<string, unknown>;
   /** Prometheus text. */
   metricsText: () => Promise<string>;
   /** Wall clock, milliseconds. */
