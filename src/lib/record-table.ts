@@ -8,6 +8,8 @@
 const HEADER_BYTES = 8;
 const SLOT_BYTES = 8;
 const LENGTH_BYTES = 4;
+/** Doubled as often as needed. */
+const FIRST_BYTES = 64 * 1024;
 
 export interface RecordTableBuilder {
   add: (names: readonly string[], record: object) => void;
@@ -20,33 +22,37 @@ export interface RecordTable {
 }
 
 export function recordTableBuilder(): RecordTableBuilder {
-  const chunks: Buffer[] = [];
-  const entries: { hash: number; place: number }[] = [];
-  let recordBytes = 0;
+  const hashes: number[] = [];
+  const places: number[] = [];
+  let records: Buffer = Buffer.alloc(FIRST_BYTES);
+  let used = 0;
   return {
     add(names, record) {
-      const text = Buffer.from(JSON.stringify(record));
-      const length = Buffer.alloc(LENGTH_BYTES);
-      length.writeUInt32LE(text.length);
-      chunks.push(length, text);
-      // 0 marks a free slot.
-      for (const name of names) entries.push({ hash: hashOf(name), place: recordBytes + 1 });
-      recordBytes += LENGTH_BYTES + text.length;
+      const text = JSON.stringify(record);
+      const most = LENGTH_BYTES + 3 * text.length;
+      if (used + most > records.length) records = Buffer.concat([records, Buffer.alloc(records.length + most)]);
+      const length = records.write(text, used + LENGTH_BYTES);
+      records.writeUInt32LE(length, used);
+      for (const name of names) {
+        hashes.push(hashOf(name));
+        // 0 marks a free slot.
+        places.push(used + 1);
+      }
+      used += LENGTH_BYTES + length;
     },
     build() {
-      const slots = 2 * entries.length + 1;
-      const shared = new SharedArrayBuffer(HEADER_BYTES + slots * SLOT_BYTES + recordBytes);
+      const slots = 2 * places.length + 1;
+      const shared = new SharedArrayBuffer(HEADER_BYTES + slots * SLOT_BYTES + used);
       const bytes = Buffer.from(shared);
       bytes.writeUInt32LE(slots, 0);
-      bytes.writeUInt32LE(recordBytes, 4);
-      for (const { hash, place } of entries) {
+      bytes.writeUInt32LE(used, 4);
+      for (const [entry, hash] of hashes.entries()) {
         let at = hash % slots;
         while (bytes.readUInt32LE(slotAt(at) + 4) !== 0) at = (at + 1) % slots;
         bytes.writeUInt32LE(hash, slotAt(at));
-        bytes.writeUInt32LE(place, slotAt(at) + 4);
+        bytes.writeUInt32LE(places[entry]!, slotAt(at) + 4);
       }
-      let end = slotAt(slots);
-      for (const chunk of chunks) end += chunk.copy(bytes, end);
+      records.copy(bytes, slotAt(slots), 0, used);
       return shared;
     },
   };

@@ -26,7 +26,7 @@ test('new accounts are to be filled until somebody has', async () => {
   await expect(book.fillNew(() => Promise.reject(new Error('down')))).rejects.toThrow('down');
   await book.fillNew(fill);
   await book.fillNew(fill);
-  expect(told).toEqual([[{ slot: 0, scope: 'team:t', window: 'day', timeZone: 'Europe/Berlin' }]]);
+  expect(told).toEqual([[{ slot: 0, scope: 'team:t', isReused: false, window: 'day', timeZone: 'Europe/Berlin' }]]);
 });
 
 test('what was given back is given out again only when nothing else is left and an hour has passed', () => {

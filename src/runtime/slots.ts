@@ -36,6 +36,11 @@ export class SlotsExhausted extends Error {
 /** Longer than nearly every exchange lasts. */
 const QUARANTINE_MS = 3_600_000;
 
+interface Place {
+  kind: SlotKind;
+  slot: number;
+}
+
 interface Memory {
   name: keyof SlotSpace;
   size: number;
@@ -50,21 +55,23 @@ export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook 
     leases: memoryOf('leases', space),
     accounts: memoryOf('accounts', space),
   };
-  const places = new Map<Scope, Map<SlotKind, number>>();
+  const places = new Map<Scope, readonly Place[]>();
   const unfilled = new Map<number, NewAccount>();
   return {
     slotOf(scope, kind) {
-      const known = places.get(scope)?.get(kind);
-      if (known !== undefined) return known;
+      const own = places.get(scope) ?? [];
+      const known = own.find((place) => place.kind === kind);
+      if (known !== undefined) return known.slot;
       const memory = memories[memoryFor(kind)];
+      const isReused = memory.next === memory.size;
       const slot = take(memory, nowMs());
-      places.set(scope, (places.get(scope) ?? new Map<SlotKind, number>()).set(kind, slot));
-      if (memory === memories.accounts) unfilled.set(slot, { slot, scope, ...windowOf(kind) });
+      places.set(scope, [...own, { kind, slot }]);
+      if (memory === memories.accounts) unfilled.set(slot, { slot, scope, isReused, ...windowOf(kind) });
       return slot;
     },
     forget(scope) {
       const atMs = nowMs();
-      for (const [kind, slot] of places.get(scope) ?? []) memories[memoryFor(kind)].freed.push({ slot, atMs });
+      for (const { kind, slot } of places.get(scope) ?? []) memories[memoryFor(kind)].freed.push({ slot, atMs });
       places.delete(scope);
     },
     async fillNew(fill) {

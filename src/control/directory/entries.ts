@@ -64,5 +64,6 @@ function parentOf(entity: Ruled): string | undefined {
 
 /** Without the members that are undefined. */
 export function given<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never;
+  for (const name of Object.keys(members) as (keyof T)[]) if (members[name] === undefined) delete members[name];
+  return members;
 }

@@ -34,13 +34,17 @@ export async function loadDirectory(parts: LoadParts): Promise<SharedArrayBuffer
   return builder.build();
 }
 
+/** The next page is on its way while one is worked on. */
 async function* pagesOf<Kind extends EntityKind>(entities: EntitiesPort, kind: Kind): AsyncGenerator<Entities[Kind][]> {
-  let afterId: string | undefined;
+  let coming = entities.pageOf(kind, { limit: PAGE });
   for (;;) {
-    const page = await entities.list(kind, { limit: PAGE, afterId });
+    const page = (await coming).map((json) => JSON.parse(json) as Entities[Kind]);
+    const isLast = page.length < PAGE;
+    if (!isLast) coming = entities.pageOf(kind, { limit: PAGE, afterId: page.at(-1)!.id });
+    // It may fail while nobody waits for it yet.
+    coming.catch(() => undefined);
     yield page;
-    if (page.length < PAGE) return;
-    afterId = page.at(-1)!.id;
+    if (isLast) return;
   }
 }
 

@@ -33,6 +33,17 @@ export function createEntitiesStore(db: Kysely<Tables>): EntitiesPort {
         .execute();
       return rows.map(({ data }) => JSON.parse(data) as Entities[Kind]);
     },
+    pageOf: async (kind, { afterId = '', limit }) => {
+      const rows = await db
+        .selectFrom('entities')
+        .select('data')
+        .where('kind', '=', kind)
+        .where('id', '>', afterId)
+        .orderBy('id')
+        .limit(limit)
+        .execute();
+      return rows.map(({ data }) => data);
+    },
     byDigest: async (digest) => {
       const row = await db
         .selectFrom('entity_digests')
