@@ -16,8 +16,8 @@ import type { Exchange } from './exchange.ts';
 export interface Admission {
   /** The caller's and the model's. */
   grants: Grant[];
-  /** Of the attempt under way, or of the last one. */
-  target?: Grant | undefined;
+  /** Of the attempt under way, or of the last one, with its number. */
+  target?: { grant: Grant; attempt: number } | undefined;
   /** What stood in the way. */
   refused?: Refused;
   /** Tokens, as far as anybody has asked. */
@@ -60,7 +60,7 @@ export function admitTarget(
   if (demands.length === 0) return undefined;
   const take = (acquired: Acquired): GatewayError | undefined => {
     if (!acquired.ok) return refusalBy(exchange, acquired);
-    admissionOf(exchange).target = acquired.grant;
+    admissionOf(exchange).target = { grant: acquired.grant, attempt: exchange.attempts.length };
     return undefined;
   };
   const acquired = exchange.plane.limiter.acquire(demands);
@@ -70,7 +70,7 @@ export function admitTarget(
 /** The attempt provably reached nobody: its target has not been asked. */
 export function refundTarget({ admission, plane }: Exchange): void {
   if (admission?.target === undefined) return;
-  plane.limiter.refund([admission.target]);
+  plane.limiter.refund([admission.target.grant]);
   admission.target = undefined;
 }
 
@@ -78,9 +78,11 @@ export function refundTarget({ admission, plane }: Exchange): void {
 export function endAdmission(exchange: Exchange): void {
   const { admission, attempts, outcome, plane, usage } = exchange;
   if (admission === undefined) return;
-  const grants = admission.target === undefined ? admission.grants : [...admission.grants, admission.target];
+  const { grants, target } = admission;
+  // Something of ours refused it after its target had let it in.
+  if (target !== undefined && attempts.length === target.attempt) refundTarget(exchange);
   if (attempts.length === 0 && outcome !== 'ok') plane.limiter.refund(grants);
-  else plane.limiter.settle(grants, tokensOf(exchange));
+  else plane.limiter.settle(admission.target === undefined ? grants : [...grants, admission.target.grant], tokensOf(exchange));
   if (admission.history !== undefined && usage !== undefined) {
     plane.tokenHistory.learn(admission.history, exchange.requestBytes, usage);
   }

@@ -14,6 +14,7 @@ import type { Plane } from './plane.ts';
 import { exchangeHeaders } from './reply-headers.ts';
 import { replyStream } from './reply-stream.ts';
 import { replyUnary } from './reply-unary.ts';
+import { refuseWhileStoreIsBehind } from './store-behind.ts';
 import type { Surface } from './surface.ts';
 
 /** The route of a governed surface. */
@@ -37,6 +38,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     exchange.stream = asked.stream;
     exchange.askedModel = asked.model;
     exchange.resolved = servable(line.resolve(asked.model, exchange.caller), exchange);
+    refuseWhileStoreIsBehind(exchange);
     await admitModel(exchange, asked);
     const guards = guardsOf(exchange, 'request');
     const body = guards.length === 0 ? asked : await guardBefore(exchange, guards, asked);
@@ -47,6 +49,8 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
   } catch (thrown) {
     const error = noteFailure(exchange, thrown);
     exchange.abandon(error);
+    // Only its connection could tell a caller who is over a limit from another, and new ones cost us more than his body.
+    if (error.code === 'rate_limited') await request.dropBody();
     if (!response.headersSent)
       for (const [name, value] of Object.entries(exchangeHeaders(exchange))) response.setHeader(name, value!);
     throw error;

@@ -115,6 +115,15 @@ it('an announced length that never comes holds no more than one step', async () 
 });
 
 describe('refusals', () => {
+  it('takes a body in without keeping or reserving anything of it', async () => {
+    const read = reading({ drops: true, reserve: () => true });
+    await send([Buffer.alloc(70_000, 'a'), Buffer.alloc(30_000, 'b')], { length: 100_000 });
+    expect(await read).toHaveLength(0);
+    const tooMuch = reading({ drops: true, reserve: () => true, maxBytes: 1_000 });
+    await send([Buffer.alloc(2_000)]);
+    expect(await tooMuch).toMatchObject({ code: 'body_too_large' });
+  });
+
   it('chunks past the limit', async () => {
     const body = reading({ maxBytes: 1000 });
     await send([Buffer.alloc(600), Buffer.alloc(600)]);

@@ -20,6 +20,8 @@ export interface BodyPlan {
   declared: number | undefined;
   maxBytes: number;
   timeoutMs: number;
+  /** Nothing is kept; the body that comes out is empty. */
+  drops?: boolean;
   /** Takes bytes of the budget; whoever hands this in gives them back when the exchange is over. */
   reserve: (bytes: number) => boolean;
 }
@@ -107,6 +109,7 @@ function append(body: Pending, chunk: Buffer): GatewayError | undefined {
   const { plan } = body;
   body.received += chunk.length;
   if (body.received > plan.maxBytes) return tooLarge(plan.maxBytes);
+  if (plan.drops === true) return undefined;
   if (!reserveUpTo(body, body.received)) return overloaded();
   keep(body, chunk);
   return undefined;

@@ -37,6 +37,11 @@ export interface EdgeRequest {
   raw: IncomingMessage;
   /** The whole body within the limits; throws GatewayError (body_too_large, request_timeout, overloaded, unsupported_*). Call once. */
   body(): Promise<Buffer>;
+  /**
+   * Instead of `body`, before a refusal: takes the body in and throws it away, so that the connection can be used again. Nothing happens where it was not announced, is
+   * large, or is not on its way yet; then the refusal closes the connection. Never rejects.
+   */
+  dropBody(): Promise<void>;
   /** Takes bytes of the process-wide budget for what is held on behalf of this request; given back when its response closes. False: none left. */
   reserve(bytes: number): boolean;
   /** Hooks the client's leaving before the reply is whole; fires at most once, also if it has already left. */
