@@ -15,7 +15,6 @@ import type { DirectoryService } from '../control/directory/service.ts';
 import { createKeyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import { type OpenReservations, createOpenReservations } from '../ledger/open-reservations.ts';
-import { controlAppOf } from './control-app.ts';
 import { type DirectoryOptions, type MainDirectory, createDirectory } from './directory.ts';
 import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
@@ -174,8 +173,9 @@ function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl>
   return serveControl({
     socketPath: dataDir.controlSocketPath,
     extra: control.extra,
-    app: () =>
-      controlAppOf({
+    app: async () => {
+      const { controlAppOf } = await import('./control-app.ts');
+      return controlAppOf({
         control,
         store,
         directory,
@@ -184,7 +184,8 @@ function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl>
         snapshot,
         workers,
         uptimeMs,
-      }),
+      });
+    },
     onFailure: (error) => control.log('error', { error: errorText(error) }, 'the control plane failed to answer'),
   });
 }
