@@ -29,14 +29,14 @@ export interface ThreadOptions {
 }
 
 /**
- * How far a worker's heap grows, bodies counted, before its garbage is first collected as a whole. V8 begins at some 30 MB, which bodies of 116 KB fill every
+ * How far a worker's old generation grows, bodies counted, before its garbage is first collected as a whole. V8 begins at some 30 MB, which bodies of 116 KB fill every
  * 25 requests: collecting a heap of which 12 MB live took a quarter of the CPU of such requests. There is no such resource limit, only a flag of V8.
  */
-const INITIAL_HEAP_MB = 128;
+const INITIAL_OLD_MB = 128;
 
 export function startThread({ url, boot, heapMb, onMessage }: ThreadOptions): WorkerThread {
   // Read when a thread's heap is made; the main thread's stands already.
-  setFlagsFromString(`--initial-heap-size=${Math.min(INITIAL_HEAP_MB, heapMb)}`);
+  setFlagsFromString(`--initial-old-space-size=${Math.min(INITIAL_OLD_MB, heapMb)}`);
   const worker = new Worker(url, {
     workerData: boot,
     name: `worker-${boot.worker}`,
