@@ -10,7 +10,7 @@ interface Message {
   params?: { sessionId?: string; workerInfo?: { title?: string } };
 }
 
-/** Throws in the first worker thread that the inspector names; resolves once the order is given. */
+/** Throws in the first thread of the data plane that the inspector names; resolves once the order is given. */
 export async function killWorker(signalbox: Signalbox): Promise<void> {
   const address = /Debugger listening on (ws:\S+)/.exec(signalbox.stderr())?.[1];
   if (address === undefined) throw new Error('start with INSPECTED');
@@ -22,7 +22,8 @@ export async function killWorker(signalbox: Signalbox): Promise<void> {
   const sessionId = await new Promise<string>((resolve) => {
     socket.addEventListener('message', ({ data }) => {
       const message = JSON.parse(String(data)) as Message;
-      if (message.method === 'NodeWorker.attachedToWorker') resolve(message.params!.sessionId!);
+      const isWorker = message.params?.workerInfo?.title?.includes('worker-') === true;
+      if (message.method === 'NodeWorker.attachedToWorker' && isWorker) resolve(message.params!.sessionId!);
     });
     socket.send(JSON.stringify({ id: 1, method: 'NodeWorker.enable', params: { waitForDebuggerOnStart: false } }));
   });
