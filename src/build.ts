@@ -108,6 +108,7 @@ function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel,
     priceOf: (target) => inForce().priceOf(target),
     limiter: shared.limiter,
     tokenHistory: createTokenHistory(),
+    storeIsBehind: () => shared.storeIsBehind(),
     record: (fact) => journal.append(fact),
     raise: createRaise({ record: (event) => journal.append(event), nowMs: context.now, eventId: ids.eventId }),
     began: (exchange) => {

@@ -19,6 +19,8 @@ export interface Plane {
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
   limiter: Limiter;
   tokenHistory: TokenHistory;
+  /** Too many facts wait for a store that is down. */
+  storeIsBehind: () => boolean;
   record: (fact: Fact) => void;
   /** Records an event, at most one a minute for each type and scope. */
   raise: Raise;

@@ -77,7 +77,11 @@ forEachStore((_, open) => {
     const { store, query } = await open();
     await take(store, [reserveFact('ex_1'), checkpointFact('ex_1', 300)]);
     await take(store, [reserveFact('ex_2'), checkpointFact('ex_2', 700)]);
-    await take(store, [checkpointFact('ex_2', 900), reserveFact('ex_2', { attempt: 1, provider: 'other' })]);
+    await take(store, [
+      checkpointFact('ex_2', 900),
+      checkpointFact('ex_2', 800),
+      reserveFact('ex_2', { attempt: 1, provider: 'other' }),
+    ]);
     expect(await store.facts.expire('n1', { except: [THREAD] })).toBe(0);
     expect(await store.facts.expire('n2', { except: [] })).toBe(0);
     expect(await store.facts.expire('n1', { only: ['w1-b1'] })).toBe(0);

@@ -37,8 +37,8 @@ export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded 
     },
     checkpoint: (fact: CheckpointFact) => {
       const mine = opened.get(attemptOf(fact));
-      if (mine === undefined) checkpoints.set(attemptOf(fact), fact);
-      else mine.checkpointNanoUsd = wholeNanoUsd(fact.nanoUsd);
+      if (mine === undefined) noteGreatest(checkpoints, fact);
+      else mine.checkpointNanoUsd = Math.max(mine.checkpointNanoUsd, wholeNanoUsd(fact.nanoUsd));
     },
     body: (fact: BodyFact) => {
       const { id, part, atMs, sealed, bytes } = fact;
@@ -60,6 +60,12 @@ export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded 
     checkpoints: [...checkpoints.values()].filter(({ id }) => !ended.has(id)),
     taken,
   };
+}
+
+/** One that is read again says less than what came after it. */
+function noteGreatest(checkpoints: Map<string, CheckpointFact>, fact: CheckpointFact): void {
+  const known = checkpoints.get(attemptOf(fact));
+  if (known === undefined || known.nanoUsd < wholeNanoUsd(fact.nanoUsd)) checkpoints.set(attemptOf(fact), fact);
 }
 
 function attemptOf({ id, attempt }: { id: string; attempt: number }): string {

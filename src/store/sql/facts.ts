@@ -142,6 +142,7 @@ async function write(tx: Tx, writer: Writer, folded: Folded): Promise<void> {
       .set({ checkpoint_nano_usd: nanoUsd })
       .where('exchange_id', '=', id)
       .where('attempt', '=', attempt)
+      .where('checkpoint_nano_usd', '<', nanoUsd)
       .execute();
   }
   await writer.bodies(tx, folded.bodies);
