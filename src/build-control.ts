@@ -20,6 +20,7 @@ import type { Control, ControlContext, Log } from './runtime/messages.ts';
 import { createLog, logExchange } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import type { PostSpans, Traces } from './telemetry/trace.ts';
+import { createTryProvider } from './try-provider.ts';
 import { type AskWhole, createWayOut } from './upstream/way-out.ts';
 
 const LOOP_RESOLUTION_MS = 20;
@@ -57,6 +58,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
   return {
     log,
     config: buildDesk(context, prices, log),
+    tryProvider: createTryProvider(wayOut.send, () => performance.now()),
     swapped({ telemetry, egress, events: eventSettings }) {
       processLog = createLog({ level: telemetry.logLevel, format: telemetry.logFormat }, process.stderr);
       wayOut.use(egress);
@@ -81,6 +83,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
       return true;
     },
     raise: events.raise,
+    ask: wayOut.ask,
     async close() {
       await Promise.all([traces.close(), events.close()]);
       processLog.logger.flush();

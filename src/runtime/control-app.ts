@@ -12,6 +12,8 @@ import type { DirectoryService } from '../control/directory/service.ts';
 import { identifyByBearer } from '../control/identify.ts';
 import { createAdminHandler } from '../control/mount.ts';
 import { openApiDocument } from '../control/openapi.ts';
+import type { PeopleDesk } from '../control/people/desk.ts';
+import { identifyBySession } from '../control/people/identify.ts';
 import { ADMIN_ROUTES } from '../control/routes/table.ts';
 import type { Store } from '../store/store.ts';
 import type { Control, WorkerStatus } from './messages.ts';
@@ -19,6 +21,7 @@ import { errorText } from './start-error.ts';
 
 export interface ControlAppParts {
   directory: DirectoryService;
+  people: PeopleDesk;
   control: Control;
   store: Store;
   version: string;
@@ -48,7 +51,10 @@ export function controlAppOf(parts: ControlAppParts): Hono {
     table: createRouteTable(ADMIN_ROUTES),
     services: servicesOf(parts),
     audit: trail,
-    identify: [identifyByBearer({ snapshot, entities: store.entities, nowMs: Date.now })],
+    identify: [
+      identifyByBearer({ snapshot, entities: store.entities, nowMs: Date.now }),
+      identifyBySession({ ...parts.people, entities: store.entities }),
+    ],
     onFailure,
   });
   return createControlApp({ admin, onFailure });
@@ -58,8 +64,10 @@ function servicesOf(parts: ControlAppParts): Services {
   const { control, store, directory, snapshot } = parts;
   return {
     config: control.config,
+    tryProvider: control.tryProvider,
     store,
     directory,
+    people: parts.people,
     snapshot,
     nowMs: Date.now,
     random: randomBytes,

@@ -8,11 +8,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Candidate, Reload } from '../config/live.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { ConfigDesk } from '../control/config/desk.ts';
+import type { TryProvider } from '../control/config/try.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { Fact, Raise } from '../core/fact.ts';
+import type { VouchedPerson } from '../core/person.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Keyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
+import type { AdmitPerson, AdmittedPerson } from '../policy/jwt.ts';
+import type { AskWhole } from '../upstream/way-out.ts';
 import type { DirectoryNews } from './directory-desk.ts';
 import type { Journal, JournalPosition } from './journal.ts';
 import type { SharedMemory, SharedState } from './shared-state.ts';
@@ -43,7 +47,9 @@ export type ToWorker =
   | { type: 'ready'; ready: boolean }
   /** Stop accepting; what is in flight has this many milliseconds. */
   | { type: 'drain'; deadlineMs: number }
-  | { type: 'price'; id: number; price: PriceState };
+  | { type: 'price'; id: number; price: PriceState }
+  /** Absent: not let in. `error`: that cannot be told now. */
+  | { type: 'person'; id: number; admitted?: AdmittedPerson; error?: true };
 
 export type ToMain =
   | { type: 'booted' }
@@ -55,7 +61,9 @@ export type ToMain =
   | { type: 'drained' }
   | { type: 'journal'; position: JournalPosition }
   | { type: 'log'; level: LogLevel; fields: Record<string, unknown>; message: string }
-  | { type: 'price_request'; id: number; request: PriceRequest };
+  | { type: 'price_request'; id: number; request: PriceRequest }
+  /** Whom a genuine token stands for. */
+  | { type: 'person_request'; id: number; person: VouchedPerson };
 
 /** `workerData` of a worker thread. */
 export interface WorkerBoot {
@@ -81,6 +89,7 @@ export interface WorkerContext {
   /** Written by main's logger. Never pass bodies or secrets. */
   log: Log;
   askPrice: (request: PriceRequest) => Promise<PriceState>;
+  admitPerson: AdmitPerson;
   /** Wall clock, milliseconds. */
   now: () => number;
 }
@@ -143,6 +152,7 @@ export interface Control {
   log: Log;
   /** Both layers of the configuration: reads them anew, takes edits. Whoever swaps counts the versions. */
   config: ConfigDesk;
+  tryProvider: TryProvider;
   /** Called with every snapshot that came into force. */
   swapped: (snapshot: Snapshot) => void;
   /** Every fact, once, in the order of its worker; `recovered`: written by an earlier run that did not live to tell. */
@@ -152,6 +162,8 @@ export interface Control {
   priceOf: (request: PriceRequest) => Promise<PriceState>;
   /** Tells the operator of something that happened on the main thread. */
   raise: Raise;
+  /** Main's own questions to the world, by the way out. */
+  ask: AskWhole;
   /** First look at a request on the control socket; true: it was answered (the demo provider). */
   extra: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Sends what is buffered (traces, logs); within 2 s. */

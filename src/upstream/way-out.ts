@@ -62,6 +62,8 @@ function tooLarge(maxBytes: number): GatewayError {
 /** The main thread's way out: it asks little, and follows the rules of the configuration in force. */
 export interface WayOut {
   ask: AskWhole;
+  /** For what has an endpoint. */
+  send: Send;
   use(rules: EgressRules): void;
 }
 
@@ -70,11 +72,13 @@ const TURN_MS = 500;
 export function createWayOut(userAgent: string): WayOut {
   const wheel = createWheel({ turnMs: TURN_MS, now: () => performance.now() });
   let inUse: { rules: string; egress: ReturnType<typeof createEgress>; send: Send } | undefined;
+  const current = (): Send => {
+    if (inUse === undefined) throw new GatewayError('internal', { details: { message: 'There is no way out yet' } });
+    return inUse.send;
+  };
   return {
-    ask: askBy(() => {
-      if (inUse === undefined) throw new GatewayError('internal', { details: { message: 'There is no way out yet' } });
-      return inUse.send;
-    }),
+    ask: askBy(current),
+    send: (request) => current()(request),
     use(rules) {
       const wanted = JSON.stringify(rules);
       if (inUse?.rules === wanted) return;

@@ -1,13 +1,17 @@
 /** What handlers work with; composed in build-control.ts. A part that needs a further one adds its line here. */
 import type { Snapshot } from '../../config/snapshot.ts';
 import type { ConfigDesk } from '../config/desk.ts';
+import type { TryProvider } from '../config/try.ts';
 import type { Store } from '../../store/store.ts';
 import type { DirectoryService } from '../directory/service.ts';
+import type { PeopleDesk } from '../people/desk.ts';
 import type { ControlStatus } from '../routes/status.ts';
 
 export interface Services {
   config: ConfigDesk;
+  tryProvider: TryProvider;
   directory: DirectoryService;
+  people: PeopleDesk;
   store: Store;
   /** The snapshot in force. */
   snapshot: () => Snapshot;

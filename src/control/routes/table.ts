@@ -1,12 +1,15 @@
 /** Every route of the control plane, resource by resource. A part adds its list here. */
 import type { AdminRoute } from '../contract/route.ts';
 import { auditRoutes } from './audit.ts';
+import { documentRoutes } from '../config/document-routes.ts';
+import { credentialRoutes, entryRoutes } from '../config/entry-routes.ts';
 import { endUserRoutes } from './end-users.ts';
 import { groupRoutes } from './groups.ts';
 import { keyRoutes } from './keys.ts';
 import { meRoutes } from './me.ts';
 import { memberRoutes } from './members.ts';
 import { openApiRoutes } from './openapi.ts';
+import { peopleRoutes } from '../people/routes.ts';
 import { requestRoutes } from './requests.ts';
 import { statusRoutes } from './status.ts';
 import { tokenRoutes } from './tokens.ts';
@@ -14,12 +17,16 @@ import { usageRoutes } from './usage.ts';
 
 export const ADMIN_ROUTES: readonly AdminRoute[] = [
   ...auditRoutes,
+  ...credentialRoutes,
+  ...documentRoutes,
   ...endUserRoutes,
+  ...entryRoutes,
   ...groupRoutes,
   ...keyRoutes,
   ...meRoutes,
   ...memberRoutes,
   ...openApiRoutes,
+  ...peopleRoutes,
   ...requestRoutes,
   ...statusRoutes,
   ...tokenRoutes,
