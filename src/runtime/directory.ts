@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Snapshot } from '../config/snapshot.ts';
 import { loadDirectory } from '../control/directory/load.ts';
 import { type DirectoryService, type Unnumbered, createDirectoryService } from '../control/directory/service.ts';
+import type { KeyEntry } from '../core/directory.ts';
 import type { Raise } from '../core/fact.ts';
 import type { AccountsOverview } from '../ledger/accounts-overview.ts';
 import { fillAccounts } from '../ledger/fill-accounts.ts';
@@ -11,7 +12,7 @@ import { createWindows } from '../ledger/window.ts';
 import { createIdSource } from '../lib/ids.ts';
 import type { Store } from '../store/store.ts';
 import { type DirectoryNews, createDirectoryDesk } from './directory-desk.ts';
-import { createExpiries } from './expiries.ts';
+import { type Expiries, createExpiries } from './expiries.ts';
 import type { Log } from './messages.ts';
 import type { SlotBook } from './slots.ts';
 import { errorText } from './start-error.ts';
@@ -27,34 +28,86 @@ export interface DirectoryOptions {
   tell: (news: DirectoryNews) => Promise<boolean>;
   raise: Raise;
   log: Log;
+  /** Other times than the product's, for tests. */
+  pace?: Partial<typeof PACE>;
 }
 
 export interface MainDirectory {
   service: DirectoryService;
   /** Reads all of it from the store. Rejects with StoreError. */
   load: () => Promise<void>;
-  /** Before rules come into force: their accounts know what was spent. Rejects with StoreError. */
-  fill: () => Promise<void>;
+  /** Before a snapshot comes into force: the accounts of its rules know what was spent. Rejects with StoreError. */
+  prepare: (snapshot: Snapshot) => Promise<void>;
   whole: () => DirectoryNews;
   stop: () => void;
 }
 
-/** How late the end of a key may be told; it is refused from the very instant. */
-const SWEEP_MS = 5_000;
-/** So much changed that a new table is cheaper for the workers than the changes. */
-const MANY_CHANGES = 20_000;
+const PACE = {
+  /** How late the end of a key may be told; it is refused from the very instant. */
+  sweepMs: 5_000,
+  /** So much changed that a new table is cheaper for the workers than the changes. */
+  manyChanges: 20_000,
+};
+
+/** Keys of the file name users and teams by id, which only the store can know. */
+async function ownersMissing(
+  entities: Store['entities'],
+  keys: readonly KeyEntry[],
+): Promise<{ key: string; missing: string }[]> {
+  const found: { key: string; missing: string }[] = [];
+  for (const { name, principal, team } of keys) {
+    if (principal !== undefined && (await entities.get('user', principal)) === undefined)
+      found.push({ key: name, missing: principal });
+    if (team !== undefined && (await entities.get('team', team)) === undefined) found.push({ key: name, missing: team });
+  }
+  return found;
+}
 
 export function createDirectory(options: DirectoryOptions): MainDirectory {
-  const { store, slots, accounts, pepper, snapshot, tell, raise, log } = options;
+  const { store, slots, pepper, snapshot, raise, log } = options;
+  const nowMs = Date.now;
+  const expiries = createExpiries();
+  const force = createForce(options, expiries);
+  const { timedId } = createIdSource(randomBytes);
+  const newId = (prefix: string): string => timedId(prefix, nowMs());
+  const service = createDirectoryService({ ...force, store, snapshot, slots, pepper, nowMs, random: randomBytes, newId, raise });
+  const sweep = async (): Promise<void> => {
+    const { ended, stored } = expiries.take(nowMs(), snapshot().keys);
+    for (const { id, name } of ended) raise('key.expired', `key:${id}`, { name });
+    if (stored.length > 0) await service.keys.retire(stored);
+  };
+  // What it cannot do while the store is down only saves memory.
+  const timer = setInterval(() => void sweep().catch(() => undefined), options.pace?.sweepMs ?? PACE.sweepMs).unref();
+  return {
+    service,
+    load: force.load,
+    prepare: async (next) => {
+      await force.fill();
+      for (const { key, missing } of await ownersMissing(store.entities, next.keys)) {
+        log('warn', { key, missing }, 'a key of the file belongs to somebody who does not exist, and is refused');
+      }
+    },
+    whole: force.whole,
+    stop: () => clearInterval(timer),
+  };
+}
+
+interface Force {
+  load: () => Promise<void>;
+  fill: () => Promise<void>;
+  /** True: all workers know. */
+  publish: (change: Unnumbered) => Promise<boolean>;
+  whole: () => DirectoryNews;
+}
+
+/** What the workers are told, and the accounts of what they are told to count. */
+function createForce({ store, slots, accounts, tell, log, pace }: DirectoryOptions, expiries: Expiries): Force {
+  const manyChanges = pace?.manyChanges ?? PACE.manyChanges;
   const nowMs = Date.now;
   const desk = createDirectoryDesk();
   const windowOf = createWindows();
-  const expiries = createExpiries();
-  const { timedId } = createIdSource(randomBytes);
   const fill = (): Promise<void> =>
     slots.fillNew((fresh) => fillAccounts({ ledger: store.ledger, accounts, windowOf, nowMs }, fresh));
-  let renewing: Promise<void> | undefined;
-
   const load = async (): Promise<void> => {
     const fromVersion = desk.version();
     const table = await loadDirectory({
@@ -67,8 +120,9 @@ export function createDirectory(options: DirectoryOptions): MainDirectory {
     await fill();
     await tell(desk.replace(table, fromVersion));
   };
+  let renewing: Promise<void> | undefined;
   const renew = (): void => {
-    if (desk.changed() < MANY_CHANGES || renewing !== undefined) return;
+    if (desk.changed() < manyChanges || renewing !== undefined) return;
     renewing = load()
       .catch((error: unknown) => log('warn', { error: errorText(error) }, 'the directory could not be read anew'))
       .finally(() => (renewing = undefined));
@@ -80,27 +134,5 @@ export function createDirectory(options: DirectoryOptions): MainDirectory {
     renew();
     return inForce;
   };
-  const sweep = async (): Promise<void> => {
-    const { ended, stored } = expiries.take(nowMs(), snapshot().keys);
-    for (const { id, name } of ended) raise('key.expired', `key:${id}`, { name });
-    if (stored.length === 0) return;
-    await publish({ keys: [], parties: [], removedKeys: stored, removedParties: [] });
-    for (const id of stored) slots.forget(`key:${id}`);
-  };
-  const timer = setInterval(() => void sweep(), SWEEP_MS).unref();
-
-  const newId = (prefix: string): string => timedId(prefix, nowMs());
-  const service = createDirectoryService({
-    store,
-    publish,
-    fill,
-    snapshot,
-    slots,
-    pepper,
-    nowMs,
-    random: randomBytes,
-    newId,
-    raise,
-  });
-  return { service, load, fill, whole: desk.whole, stop: () => clearInterval(timer) };
+  return { load, fill, publish, whole: desk.whole };
 }

@@ -4,30 +4,31 @@
  */
 import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
-import { extname, resolve } from 'node:path';
+import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { formatIssue } from '../config/issue.ts';
 import { type Candidate, type Live, type Reload, watchConfig } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
-import { serveControl } from '../control/server.ts';
-import type { DirectoryService } from '../control/directory/service.ts';
+import type { PeopleDesk } from '../control/people/desk.ts';
 import { createKeyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import { type OpenReservations, createOpenReservations } from '../ledger/open-reservations.ts';
 import { type DirectoryOptions, type MainDirectory, createDirectory } from './directory.ts';
+import { openControl } from './control-socket.ts';
 import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
 import { markRead } from './journal-files.ts';
 import { type JournalReader, type JournalReaderOptions, createJournalReader } from './journal-reader.ts';
 import { readKek } from './kek.ts';
+import { createPeople } from './people.ts';
 import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
 import { bareHost, pinListener } from './pin-listener.ts';
 import { type SharedOverview, createSharedOverview } from './shared-state.ts';
 import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
-import { type StoreThread, createStoreThread } from './store-client.ts';
+import { type StoreThread, createStoreThread, storeLocation } from './store-client.ts';
 import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
 
 export interface StartSettings {
@@ -83,11 +84,19 @@ export async function start(settings: StartSettings): Promise<Running> {
   const layered = valid(await control.config.load().catch(asStartError));
   current = pinListener(layered.snapshot, { configured, bound }).snapshot;
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
-  const crewParts = { settings, dataDir, control, directory, reader, shared, reservations, storeThread };
+  const people = createPeople({ context, control, directory: directory.service, snapshot: () => current });
+  const crewParts = { settings, dataDir, control, directory, people, reader, shared, reservations, storeThread };
   const { supervisor, collected } = supervise(crewParts);
   late.supervisor = supervisor;
-  const socketParts = { settings, dataDir, control, supervisor, store: storeThread.store, directory: directory.service };
-  const controlServer = await openControl({ ...socketParts, snapshot: () => current });
+  const controlServer = await openControl({
+    ...socketParts(settings, dataDir),
+    control,
+    supervisor,
+    store: storeThread.store,
+    directory: directory.service,
+    people,
+    snapshot: () => current,
+  });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
@@ -96,7 +105,7 @@ export async function start(settings: StartSettings): Promise<Running> {
   const swap = async (next: Snapshot): Promise<readonly number[]> => {
     const { snapshot, ignored } = pinListener(next, { configured, bound });
     if (next.store.url !== first.snapshot.store.url) ignored.push('store.url');
-    await directory.fill();
+    await directory.prepare(snapshot);
     current = snapshot;
     storeThread.keepFor(snapshot.store.retention);
     return inForce(snapshot, { ignored, supervisor, control });
@@ -121,14 +130,9 @@ export async function start(settings: StartSettings): Promise<Running> {
   };
 }
 
-interface ControlSocketParts {
-  settings: StartSettings;
-  dataDir: DataDir;
-  control: Control;
-  supervisor: Supervisor;
-  store: Store;
-  directory: DirectoryService;
-  snapshot: () => Snapshot;
+function socketParts(settings: StartSettings, dataDir: DataDir) {
+  const configPath = 'path' in settings.config ? settings.config.path : undefined;
+  return { socketPath: dataDir.controlSocketPath, version: settings.version, configPath };
 }
 
 interface JournalParts {
@@ -162,32 +166,6 @@ function valid(candidate: Candidate): Extract<Candidate, { ok: true }> {
 
 function asStartError(error: unknown): never {
   throw new StartError(errorText(error));
-}
-
-/** The control plane's socket; its routes are made when the first request needs them. */
-function openControl(parts: ControlSocketParts): ReturnType<typeof serveControl> {
-  const { settings, dataDir, control, supervisor, store, directory, snapshot } = parts;
-  const configPath = 'path' in settings.config ? settings.config.path : undefined;
-  const workers = () => supervisor.status();
-  const uptimeMs = () => process.uptime() * 1000;
-  return serveControl({
-    socketPath: dataDir.controlSocketPath,
-    extra: control.extra,
-    app: async () => {
-      const { controlAppOf } = await import('./control-app.ts');
-      return controlAppOf({
-        control,
-        store,
-        directory,
-        version: settings.version,
-        configPath,
-        snapshot,
-        workers,
-        uptimeMs,
-      });
-    },
-    onFailure: (error) => control.log('error', { error: errorText(error) }, 'the control plane failed to answer'),
-  });
 }
 
 async function inForce(
@@ -265,9 +243,7 @@ function storeThreadOf(late: LateParts): StoreThread {
 }
 
 function storeBoot({ path, node, journalDir }: DataDir, { store }: Snapshot): Parameters<StoreThread['open']>[0] {
-  const { url = 'store.db', retention } = store;
-  const isPath = !url.startsWith('postgres');
-  return { url: isPath ? resolve(path, url) : url, node, journalDir, retention };
+  return { url: storeLocation(path, store.url), node, journalDir, retention: store.retention };
 }
 
 /** Read by main, a segment is the store's to delete. */
@@ -292,7 +268,12 @@ async function openDirectory({ context, late, control, accounts }: DirectoryPart
   const { raise, log } = control;
   const tell: DirectoryOptions['tell'] = (news) => late.supervisor?.tell(news) ?? Promise.resolve(true);
   const directory = createDirectory({ store, slots, pepper, accounts, tell, raise, log, snapshot: () => late.snapshot!() });
-  await directory.load();
+  try {
+    await directory.load();
+    await directory.prepare(late.snapshot!());
+  } catch (error) {
+    throw new StartError(`the keys cannot be read from the store: ${errorText(error)}`);
+  }
   return directory;
 }
 
@@ -303,6 +284,7 @@ async function bind(configured: ServerSettings): Promise<ServerSettings> {
 
 interface SuperviseParts {
   directory: MainDirectory;
+  people: PeopleDesk;
   settings: StartSettings;
   dataDir: DataDir;
   control: Control;
@@ -313,10 +295,11 @@ interface SuperviseParts {
 }
 
 /** `collected` resolves when the journals of all workers that have died so far are read. */
-function supervise({ settings, dataDir, control, directory, reader, shared, reservations, storeThread }: SuperviseParts): {
+function supervise(parts: SuperviseParts): {
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
 } {
+  const { settings, dataDir, control, directory, people, reader, shared, reservations, storeThread } = parts;
   let collecting: Promise<unknown> = Promise.resolve();
   const { slots } = shared.memory;
   const supervisor = createSupervisor({
@@ -346,6 +329,7 @@ function supervise({ settings, dataDir, control, directory, reader, shared, rese
       return held.then(() => undefined);
     },
     priceOf: control.priceOf,
+    admitPerson: (person) => people.admit(person, 'token'),
     directory: directory.whole,
     onGivingUp: settings.onGivingUp,
   });

@@ -51,6 +51,8 @@ export interface Keys {
   update: (id: string, patch: Patch<KeyFields>) => Promise<Written<Key> & { before: Key; after: Key }>;
   /** A new secret; the old one holds for that many seconds more. */
   rotate: (id: string, graceS: number) => Promise<Minted & { before: Key }>;
+  /** Gives back what keys took that have ended meanwhile; they stay in the store. */
+  retire: (ids: readonly string[]) => Promise<void>;
   /** With all keys that descend from it. */
   remove: (id: string) => Promise<Written<Key> & { before: Key }>;
 }
@@ -94,6 +96,16 @@ export function createKeys(parts: DirectoryParts, writer: Writer): Keys {
         const inForce = await writer.commit({ put: [after] });
         parts.raise('key.rotated', `key:${id}`, { name: after.name, grace_s: graceS });
         return { before, after, secret, inForce };
+      }),
+    retire: (ids) =>
+      writer.exclusive(async () => {
+        const ended: string[] = [];
+        for (const id of ids) {
+          const key = await entities.get('key', id);
+          if (key !== undefined && !isLive(key, parts.nowMs())) ended.push(id);
+        }
+        await parts.publish({ keys: [], parties: [], removedKeys: ended, removedParties: [] });
+        for (const id of ended) parts.slots.forget(`key:${id}`);
       }),
     remove: (id) =>
       writer.exclusive(async () => {
