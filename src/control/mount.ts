@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { ERRORS, type ErrorCode, GatewayError } from '../core/errors.ts';
 import { openAiError } from '../core/openai-error.ts';
 import { StoreError, type StoreErrorCode } from '../store/store.ts';
-import { holdsAnywhere, requireAt } from './contract/access.ts';
+import { holdsAnywhere, holdsAt, notAllowed, requireAt } from './contract/access.ts';
 import type { Identity } from './contract/actor.ts';
 import type { AuditTrail } from './contract/audit.ts';
 import { readInput } from './contract/input.ts';
@@ -109,9 +109,8 @@ async function permittedParams({ route, params }: Found, { actor }: Identity, se
   if (access.on === 'people' && actor.kind !== 'user') {
     throw new GatewayError('forbidden', { details: { message: 'Only people have things of their own; this is the admin key' } });
   }
-  if (access.on === 'installation')
-    requireAt(actor, {}, { allow: access.allow, see: ['root', 'admin', 'viewer', 'org_admin', 'team_admin', 'member'] });
-  if (access.on === 'anywhere' && !holdsAnywhere(actor, access.allow)) throw new GatewayError('forbidden');
+  if (access.on === 'installation' && !holdsAt(actor, {}, access.allow)) throw notAllowed();
+  if (access.on === 'anywhere' && !holdsAnywhere(actor, access.allow)) throw notAllowed();
   const read = readInput(route.params, params());
   if (access.on === 'object') requireAt(actor, await access.place(read, services), access);
   return read;

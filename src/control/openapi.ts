@@ -84,10 +84,12 @@ export function accessOf(access: Access<unknown, Services>): string {
 
 function parametersOf(schema: z.ZodObject, place: 'path' | 'query'): Json[] {
   const { properties = {}, required = [] } = schemaOf(schema) as { properties?: Record<string, Json>; required?: string[] };
-  return Object.entries(properties).map(([name, { description, ...schema }]) => {
+  const parameters: Json[] = [];
+  for (const [name, { description, ...schema }] of Object.entries(properties)) {
     const isRequired = place === 'path' || required.includes(name);
-    return { name, in: place, required: isRequired, ...(description !== undefined && { description }), schema };
-  });
+    parameters.push({ name, in: place, required: isRequired, ...(description !== undefined && { description }), schema });
+  }
+  return parameters;
 }
 
 function responsesOf({ answer, access, params }: AdminRoute): Json {

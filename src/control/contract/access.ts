@@ -95,8 +95,11 @@ export function requireAt(
   rule: { allow: readonly Holder[]; see: readonly Holder[] },
 ): void {
   if (place === undefined || !holdsAt(actor, place, [...rule.see, ...rule.allow])) throw notThere();
-  if (!holdsAt(actor, place, rule.allow))
-    throw new GatewayError('forbidden', { details: { message: 'Your role does not allow that' } });
+  if (!holdsAt(actor, place, rule.allow)) throw notAllowed();
+}
+
+export function notAllowed(): GatewayError {
+  return new GatewayError('forbidden', { details: { message: 'Your role does not allow that' } });
 }
 
 /** One sentence for what is not there and for what the actor may not see. */

@@ -21,7 +21,7 @@ export type Actor =
     };
 
 /** How the actor proved who he is. */
-export type Via = 'nothing' | 'admin_key' | 'token' | 'session';
+export type Via = 'nothing' | 'admin_key' | 'token' | 'session' | 'identity_provider';
 
 export interface Identity {
   actor: Actor;

@@ -15,7 +15,9 @@ const MAX_GRANTS = 1_000;
 const MAX_METADATA = 32;
 
 export const name = text(keyNameProblem);
-const grants = z.array(text(grantProblem)).max(MAX_GRANTS);
+const MAX_GRANT = 256;
+
+export const grants = z.array(text(grantProblem).max(MAX_GRANT)).max(MAX_GRANTS);
 const metadata = z
   .record(z.string().min(1).max(64), z.string().max(512))
   .refine((entries) => Object.keys(entries).length <= MAX_METADATA, `must have at most ${MAX_METADATA} entries`)

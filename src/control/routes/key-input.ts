@@ -2,10 +2,10 @@
 import * as z from 'zod';
 
 import { int, text } from '../../config/schema-parts.ts';
-import { cidrProblem, dateProblem, grantProblem, idProblem, tagProblem } from '../../config/values.ts';
+import { cidrProblem, dateProblem, idProblem, tagProblem } from '../../config/values.ts';
 import type { KeyFields, KeyInput } from '../directory/keys.ts';
 import type { Patch } from '../directory/change.ts';
-import { commonInput, commonPatch, name, withPatchedRules, withRules } from './entity-fields.ts';
+import { commonInput, commonPatch, grants, name, withPatchedRules, withRules } from './entity-fields.ts';
 
 const MAX_GRACE_S = 30 * 86_400;
 
@@ -13,7 +13,6 @@ const ips = z.array(text(cidrProblem)).min(1).max(256);
 const expires = text(dateProblem);
 const tags = z.array(text(tagProblem)).max(16);
 const priority = z.enum(['high', 'normal', 'low']);
-const grants = z.array(text(grantProblem)).max(1_000);
 
 /** What a key of the file has, without `key`; and whom it belongs to. */
 export const keyInput = z.strictObject({
