@@ -42,6 +42,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     mainLoopDelayP99Ms: () => takeLoopDelay(loopDelay),
     inflightBytes: () => context.workers().reduce((sum, worker) => sum + worker.inflightBytes, 0),
     journalLagBytes: context.journalLagBytes,
+    store: context.storeState,
   });
   const wayOut = createWayOut(`signalbox/${context.version}`);
   const events = createEvents({

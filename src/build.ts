@@ -11,10 +11,12 @@ import type { Plane } from './gateway/plane.ts';
 import { createPrices } from './gateway/prices.ts';
 import { refusedFact } from './gateway/refused.ts';
 import { errorBody, routeTable } from './gateway/routes.ts';
+import { type TokensParts, createTokens } from './gateway/tokens.ts';
 import type { Edge } from './http/edge.ts';
 import { createEdge } from './http/server.ts';
 import { createIdSource } from './lib/ids.ts';
 import { createDirectoryIndex } from './policy/directory-index.ts';
+import type { CallerOfToken } from './policy/jwt.ts';
 import { createRaise } from './policy/raise.ts';
 import { createTokenHistory } from './policy/token-history.ts';
 import type { DataPlane, WorkerContext } from './runtime/messages.ts';
@@ -34,6 +36,8 @@ interface Force {
   egress: Egress;
   send: Plane['send'];
   priceOf: Plane['priceOf'];
+  /** Where tokens of an issuer stand for keys. */
+  tokens: CallerOfToken | undefined;
 }
 
 /** The data plane of one worker. */
@@ -57,9 +61,16 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
       const egress = sameRules(force?.snapshot, snapshot) ? inForce().egress : newEgress(context, snapshot, wheel);
       if (force !== undefined && force.egress !== egress) force.egress.close();
       directory.useFile({ keys: snapshot.keys, tags: snapshot.rules.tags });
+      const tokens = tokensOf(snapshot, force, {
+        send: () => inForce().send,
+        admit: context.admitPerson,
+        directory,
+        nowMs: context.now,
+      });
       force = {
         snapshot,
-        line: createLine(snapshot, directory),
+        line: createLine(snapshot, directory, tokens),
+        tokens,
         egress,
         send: createSend(egress),
         priceOf: createPrices(snapshot, context.askPrice, context.now),
@@ -127,6 +138,13 @@ function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel,
     traceId: ids.traceId,
     spanId: ids.spanId,
   };
+}
+
+/** What is remembered of tokens and of their issuer's keys survives a reload that does not concern them. */
+function tokensOf({ jwt }: Snapshot, before: Force | undefined, parts: Omit<TokensParts, 'settings'>): CallerOfToken | undefined {
+  if (jwt === undefined) return undefined;
+  const isSame = JSON.stringify(before?.snapshot.jwt) === JSON.stringify(jwt);
+  return isSame ? before?.tokens : createTokens({ ...parts, settings: jwt });
 }
 
 function newEgress(context: WorkerContext, snapshot: Snapshot, wheel: Plane['wheel']): Egress {

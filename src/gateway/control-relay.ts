@@ -10,7 +10,7 @@ import { pipeBody } from '../upstream/unary.ts';
 import type { Plane } from './plane.ts';
 
 /** Paths that the control plane answers; it checks every one of them itself. */
-const CONTROL_PATHS = ['/metrics', '/admin', '/admin/*', '/console', '/console/*', '/docs', '/docs/*'];
+const CONTROL_PATHS = ['/metrics', '/admin', '/admin/*', '/console', '/console/*', '/docs', '/docs/*', '/oidc/*'];
 
 const FORWARDED = [
   'accept',
@@ -21,17 +21,21 @@ const FORWARDED = [
   'if-none-match',
   'origin',
   'sec-fetch-site',
+  'user-agent',
   'x-signalbox-key',
 ];
 const RETURNED = [
   'content-type',
   'cache-control',
   'content-disposition',
+  'content-security-policy',
   'etag',
   'location',
   'retry-after',
+  'referrer-policy',
   'set-cookie',
   'www-authenticate',
+  'x-content-type-options',
   'allow',
 ];
 /** What the control plane reads at most. */

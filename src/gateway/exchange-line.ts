@@ -32,7 +32,8 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
   const { request, line, plane, surface } = exchange;
   watchClient(exchange);
   try {
-    exchange.caller = line.authenticate(request.headers, plane.nowMs(), request.clientIp);
+    const caller = line.authenticate(request.headers, plane.nowMs(), request.clientIp);
+    exchange.caller = caller instanceof Promise ? await caller : caller;
     await admitCaller(exchange);
     const asked = readClientBody(await readBytes(exchange, request));
     exchange.stream = asked.stream;
@@ -55,7 +56,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
       for (const [name, value] of Object.entries(exchangeHeaders(exchange))) response.setHeader(name, value!);
     throw error;
   } finally {
-    await settle(exchange);
+    settle(exchange);
   }
 }
 

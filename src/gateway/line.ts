@@ -2,9 +2,11 @@ import type { PricedTarget, Provider, Snapshot } from '../config/snapshot.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Rules } from '../core/rules.ts';
-import { type Authenticate, createAuthenticate } from '../policy/authenticate.ts';
+import { type AuthenticateCall, withTokens } from '../policy/authenticate-call.ts';
+import { createAuthenticate } from '../policy/authenticate.ts';
 import { mayUseModel } from '../policy/authorize.ts';
 import type { DirectoryIndex } from '../policy/directory-index.ts';
+import type { CallerOfToken } from '../policy/jwt.ts';
 import { type Resolve, type ResolvedModel, createResolve } from '../routing/resolve.ts';
 import { type Redact, createRedact } from '../telemetry/redact.ts';
 import { createWebhookGuard } from './guard-webhook.ts';
@@ -13,7 +15,7 @@ import type { Guard } from './guard.ts';
 /** One snapshot, indexed for the hot path. An exchange keeps the line it began on, so that a reload never changes it midway. */
 export interface Line {
   snapshot: Snapshot;
-  authenticate: Authenticate;
+  authenticate: AuthenticateCall;
   resolve: Resolve;
   provider: (target: PricedTarget) => Provider;
   /** Limits and budgets of what an exchange chose; callers bring theirs along. */
@@ -27,7 +29,9 @@ export interface Line {
   guards: readonly Guard[];
 }
 
-export function createLine(snapshot: Snapshot, directory: DirectoryIndex): Line {
+/** `callerOfToken`: where tokens of an issuer stand for keys. */
+export function createLine(snapshot: Snapshot, directory: DirectoryIndex, callerOfToken?: CallerOfToken): Line {
+  const byKey = createAuthenticate(snapshot, directory);
   const providers = new Map(Object.entries(snapshot.providers));
   const rules = {
     models: new Map(Object.entries(snapshot.rules.models)),
@@ -36,7 +40,7 @@ export function createLine(snapshot: Snapshot, directory: DirectoryIndex): Line 
   };
   return {
     snapshot,
-    authenticate: createAuthenticate(snapshot, directory),
+    authenticate: callerOfToken === undefined ? byKey : withTokens(byKey, callerOfToken),
     resolve: createResolve(snapshot.models, mayUseModel),
     modelRules: ({ model }) => present([rules.models.get(model.name)]),
     targetRules: ({ id, configuredId, provider }) =>

@@ -31,10 +31,10 @@ export function modelRoutes(line: () => Line, nowMs: () => number): Route[] {
 }
 
 /** The route's errors are OpenAI's; who asks as Anthropic is refused as Anthropic would, and finds the request's id where its SDK looks. */
-function inItsWords(request: EdgeRequest, response: ServerResponse, answer: () => void): void {
+async function inItsWords(request: EdgeRequest, response: ServerResponse, answer: () => Promise<void>): Promise<void> {
   if (asksAsAnthropic(request)) response.setHeader('request-id', request.id);
   try {
-    answer();
+    await answer();
   } catch (thrown) {
     if (!asksAsAnthropic(request)) throw thrown;
     const error = toGatewayError(thrown);
@@ -42,8 +42,8 @@ function inItsWords(request: EdgeRequest, response: ServerResponse, answer: () =
   }
 }
 
-function listModels(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): void {
-  const models = line.modelsOf(line.authenticate(request.headers, nowMs, request.clientIp));
+async function listModels(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): Promise<void> {
+  const models = line.modelsOf(await line.authenticate(request.headers, nowMs, request.clientIp));
   if (!asksAsAnthropic(request)) return sendJson(response, 200, {}, { object: 'list', data: models.map(openAiModel) });
   const { page, hasMore } = anthropicPage(models, new URLSearchParams(request.query));
   sendJson(
@@ -59,8 +59,8 @@ function listModels(line: Line, nowMs: number, request: EdgeRequest, response: S
   );
 }
 
-function showModel(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): void {
-  const caller = line.authenticate(request.headers, nowMs, request.clientIp);
+async function showModel(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): Promise<void> {
+  const caller = await line.authenticate(request.headers, nowMs, request.clientIp);
   const found = line.resolve(request.params['id'] ?? '', caller);
   const shown = { ...found.model, name: found.name };
   sendJson(response, 200, {}, asksAsAnthropic(request) ? anthropicModel(shown) : openAiModel(shown));

@@ -5,7 +5,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 
 /** Every purpose has a key of its own. */
-export type SealPurpose = 'cred/v1' | 'body/v1';
+export type SealPurpose = 'cred/v1' | 'body/v1' | 'sign-on/v1';
 
 export interface Keyring {
   /** Of the key that seals: eight hex digits, no secret. */

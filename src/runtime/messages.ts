@@ -145,6 +145,8 @@ export interface ControlContext {
   workers: () => WorkerStatus[];
   /** Bytes of facts that workers wrote and main has not yet read. */
   journalLagBytes: () => number;
+  /** Whether it can be written, and how many bytes of facts it does not have yet. */
+  storeState: () => { isUp: boolean; lagBytes: number };
 }
 
 /** `buildControl(context: ControlContext): Control | Promise<Control>` */

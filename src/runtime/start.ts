@@ -77,26 +77,19 @@ export async function start(settings: StartSettings): Promise<Running> {
   let current = pinListener(first.snapshot, { configured, bound }).snapshot;
 
   const { reader, reservations } = await readJournals({ dataDir, control, storeThread });
-  late.reader = reader;
   const shared = createSharedOverview(bound.workers, Date.now());
-  Object.assign(late, { shared, snapshot: () => current });
+  const snapshot = (): Snapshot => current;
+  Object.assign(late, { reader, shared, snapshot });
   await storeThread.open(storeBoot(dataDir, first.snapshot));
   const layered = valid(await control.config.load().catch(asStartError));
   current = pinListener(layered.snapshot, { configured, bound }).snapshot;
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
-  const people = createPeople({ context, control, directory: directory.service, snapshot: () => current });
+  const managed = { control, store: storeThread.store, directory: directory.service, snapshot };
+  const people = createPeople({ ...managed, ring: context.kek.ring });
   const crewParts = { settings, dataDir, control, directory, people, reader, shared, reservations, storeThread };
   const { supervisor, collected } = supervise(crewParts);
   late.supervisor = supervisor;
-  const controlServer = await openControl({
-    ...socketParts(settings, dataDir),
-    control,
-    supervisor,
-    store: storeThread.store,
-    directory: directory.service,
-    people,
-    snapshot: () => current,
-  });
+  const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;

@@ -62,6 +62,7 @@ async function crewOf(workers: number, options: { heapMb?: number; port?: number
     directory: desk.whole,
     priceOf: ({ upstreamModel }) =>
       upstreamModel === 'm' ? Promise.resolve({ status: 'free' }) : Promise.reject(new Error('unknown')),
+    admitPerson: () => Promise.reject(new Error('nobody')),
     onGivingUp: (reason) => crew.givenUp.push(reason),
   });
   running = supervisor;

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Snapshot } from '../config/snapshot.ts';
 import type { PriceState } from '../core/price.ts';
+import type { AdmitPerson } from '../policy/jwt.ts';
 import type { DirectoryNews } from './directory-desk.ts';
 import type { JournalPosition } from './journal.ts';
 import type { ListenAddress, Log, PriceRequest, ToMain, WorkerBoot, WorkerStatus } from './messages.ts';
@@ -31,6 +32,8 @@ export interface SupervisorOptions {
   /** The thread is gone; what it journaled and held is for the caller to collect. Resolves when another thread may take its slot. */
   onGone: (worker: number, boot: string) => Promise<void> | undefined;
   priceOf: (request: PriceRequest) => Promise<PriceState>;
+  /** Whom a vouched person is here. */
+  admitPerson: AdmitPerson;
   /** The whole directory, for a worker that knows nothing. */
   directory: () => DirectoryNews;
   onGivingUp: (reason: string) => void;
@@ -179,6 +182,12 @@ function receive(message: ToMain, thread: WorkerThread, options: SupervisorOptio
     options.priceOf(request).then(
       (price) => thread.post({ type: 'price', id, price }),
       () => thread.post({ type: 'price', id, price: { status: 'unpriced' } }),
+    );
+  } else if (message.type === 'person_request') {
+    const { id, person } = message;
+    options.admitPerson(person).then(
+      (admitted) => thread.post({ type: 'person', id, ...(admitted !== undefined && { admitted }) }),
+      () => thread.post({ type: 'person', id, error: true }),
     );
   }
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 
-import type { PriceState } from '../core/price.ts';
-import { createJournal } from './journal.ts';
-import type { DataPlane, Log, PriceRequest, ToMain, ToWorker, WorkerBoot, WorkerContext } from './messages.ts';
+import { type Journal, createJournal } from './journal.ts';
+import { createMainDesk } from './main-desk.ts';
+import type { DataPlane, Log, ToMain, ToWorker, WorkerBoot, WorkerContext } from './messages.ts';
 import { type SharedState, openSharedState } from './shared-state.ts';
 import { StartError, errorText } from './start-error.ts';
 
@@ -24,26 +24,22 @@ export function runWorker(build: (context: WorkerContext) => DataPlane): void {
   const log: Log = (level, fields, message) => post({ type: 'log', level, fields: { worker: boot.worker, ...fields }, message });
   const shared = openSharedState(boot.shared, boot.worker);
   const readiness = createReadiness();
-  const journal = createJournal({
-    dir: join(boot.dataDir, 'journal'),
-    worker: boot.worker,
-    boot: boot.boot,
-    announce: (position) => post({ type: 'journal', position }),
-    onTrouble: (error) => {
-      readiness.set({ journal: false });
-      log('error', { error: errorText(error) }, 'the journal cannot be written; not ready until it can');
-    },
-    onRecovered: () => {
-      readiness.set({ journal: true });
-      log('info', {}, 'the journal is written again');
-    },
-    onLost: (facts) => log('error', { facts }, 'facts were lost: the journal could not take them'),
-  });
+  const journal = openJournal(boot, { post, log, readiness });
   // What was recorded before the turn that threw is written before the thread dies.
   process.on('uncaughtExceptionMonitor', () => journal.close());
-  const prices = createPriceDesk(post);
+  const { answered, ...asking } = createMainDesk(post);
   const { worker, version, dataDir, controlSocketPath } = boot;
-  const plane = build({ worker, version, dataDir, controlSocketPath, shared, journal, log, askPrice: prices.ask, now: Date.now });
+  const plane = build({
+    worker,
+    version,
+    dataDir,
+    controlSocketPath,
+    shared,
+    journal,
+    log,
+    ...asking,
+    now: Date.now,
+  });
   readiness.bind(plane.setReady);
   const closeDown = (): void => {
     journal.close();
@@ -69,7 +65,7 @@ export function runWorker(build: (context: WorkerContext) => DataPlane): void {
         closeDown();
       });
     },
-    price: ({ id, price }) => prices.answer(id, price),
+    ...answered,
   };
   // The type says which handler takes which message; only the compiler cannot follow it through the table.
   port.on('message', (message: ToWorker) => (handlers[message.type] as (message: ToWorker) => void)(message));
@@ -86,6 +82,31 @@ function applied(apply: () => void): { error?: string } {
   }
 }
 
+interface JournalParts {
+  post: Post;
+  log: Log;
+  readiness: ReturnType<typeof createReadiness>;
+}
+
+/** Not ready while facts cannot be written. */
+function openJournal(boot: WorkerBoot, { post, log, readiness }: JournalParts): Journal {
+  return createJournal({
+    dir: join(boot.dataDir, 'journal'),
+    worker: boot.worker,
+    boot: boot.boot,
+    announce: (position) => post({ type: 'journal', position }),
+    onTrouble: (error) => {
+      readiness.set({ journal: false });
+      log('error', { error: errorText(error) }, 'the journal cannot be written; not ready until it can');
+    },
+    onRecovered: () => {
+      readiness.set({ journal: true });
+      log('info', {}, 'the journal is written again');
+    },
+    onLost: (facts) => log('error', { facts }, 'facts were lost: the journal could not take them'),
+  });
+}
+
 /** Ready while main says so and facts can be written. */
 function createReadiness(): {
   bind: (tell: (ready: boolean) => void) => void;
@@ -100,26 +121,6 @@ function createReadiness(): {
     set: (change) => {
       Object.assign(state, change);
       tell?.(state.main && state.journal);
-    },
-  };
-}
-
-function createPriceDesk(post: Post): {
-  ask: (request: PriceRequest) => Promise<PriceState>;
-  answer: (id: number, price: PriceState) => void;
-} {
-  const waiting = new Map<number, (price: PriceState) => void>();
-  let lastId = 0;
-  return {
-    ask: (request) =>
-      new Promise((resolve) => {
-        const id = ++lastId;
-        waiting.set(id, resolve);
-        post({ type: 'price_request', id, request });
-      }),
-    answer: (id, price) => {
-      waiting.get(id)?.(price);
-      waiting.delete(id);
     },
   };
 }

@@ -136,6 +136,8 @@ export interface EntitiesPort {
   pageOf(kind: EntityKind, page: { afterId?: string | undefined; limit: number }): Promise<string[]>;
   /** The key or token of that digest. */
   byDigest(digest: string): Promise<Key | Token | undefined>;
+  /** Addresses are compared in lower case. */
+  userByEmail(email: string): Promise<User | undefined>;
   write(changes: EntityChanges): Promise<void>;
   membersOf(group: string): Promise<Membership[]>;
   membershipsOf(users: readonly string[]): Promise<Membership[]>;

@@ -36,6 +36,7 @@ export interface SessionQuery {
 
 export interface PeoplePort {
   identity(issuer: string, subject: string): Promise<LinkedIdentity | undefined>;
+  identitiesOf(user: string): Promise<LinkedIdentity[]>;
   /** Rejects with `conflict` where it is linked already to somebody else than `instead`. */
   link(identity: LinkedIdentity, instead?: string): Promise<void>;
   openSession(session: ConsoleSession, digest: string): Promise<void>;

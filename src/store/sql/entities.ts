@@ -11,6 +11,7 @@ import type {
   Key,
   Membership,
   Token,
+  User,
 } from '../ports/entities.ts';
 import { VALUES, chunksOf } from './chunks.ts';
 import type { Tables } from './tables.ts';
@@ -52,6 +53,15 @@ export function createEntitiesStore(db: Kysely<Tables>): EntitiesPort {
         .where('digest', '=', digest)
         .executeTakeFirst();
       return row && (JSON.parse(row.data) as Key | Token);
+    },
+    userByEmail: async (email) => {
+      const row = await db
+        .selectFrom('entities')
+        .select('data')
+        .where('kind', '=', 'user')
+        .where('identity', '=', email.toLowerCase())
+        .executeTakeFirst();
+      return row && (JSON.parse(row.data) as User);
     },
     write: (changes) => db.transaction().execute((transaction) => write(transaction, changes)),
     membersOf: async (group) => {

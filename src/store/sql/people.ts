@@ -7,7 +7,7 @@ export function createPeopleStore(db: Kysely<Tables>): PeoplePort {
   return { ...identities(db), ...sessions(db) };
 }
 
-function identities(db: Kysely<Tables>): Pick<PeoplePort, 'identity' | 'link'> {
+function identities(db: Kysely<Tables>): Pick<PeoplePort, 'identity' | 'identitiesOf' | 'link'> {
   return {
     identity: async (issuer, subject) => {
       const row = await db
@@ -17,6 +17,10 @@ function identities(db: Kysely<Tables>): Pick<PeoplePort, 'identity' | 'link'> {
         .where('subject', '=', subject)
         .executeTakeFirst();
       return row && { issuer, subject, user: row.user_id, linkedAtMs: row.linked_at_ms };
+    },
+    identitiesOf: async (user) => {
+      const rows = await db.selectFrom('linked_identities').selectAll().where('user_id', '=', user).execute();
+      return rows.map(({ issuer, subject, linked_at_ms }) => ({ issuer, subject, user, linkedAtMs: linked_at_ms }));
     },
     link: ({ issuer, subject, user, linkedAtMs }, instead) =>
       db.transaction().execute(async (transaction) => {
@@ -34,7 +38,7 @@ function identities(db: Kysely<Tables>): Pick<PeoplePort, 'identity' | 'link'> {
   };
 }
 
-function sessions(db: Kysely<Tables>): Omit<PeoplePort, 'identity' | 'link'> {
+function sessions(db: Kysely<Tables>): Omit<PeoplePort, 'identity' | 'identitiesOf' | 'link'> {
   return {
     openSession: async (session, digest) => {
       await db.insertInto('console_sessions').values(toRow(session, digest)).execute();

@@ -9,6 +9,7 @@ export async function people({ schema }: Kysely<unknown>): Promise<void> {
     .addColumn('linked_at_ms', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('linked_identities_pk', ['issuer', 'subject'])
     .execute();
+  await schema.createIndex('linked_identities_user').on('linked_identities').column('user_id').execute();
   await schema
     .createTable('console_sessions')
     .addColumn('digest', 'text', (column) => column.primaryKey())

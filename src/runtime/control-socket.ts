@@ -1,0 +1,34 @@
+/** The control plane's socket; its routes are made when the first request needs them. */
+import type { Snapshot } from '../config/snapshot.ts';
+import type { DirectoryService } from '../control/directory/service.ts';
+import type { PeopleDesk } from '../control/people/desk.ts';
+import { serveControl } from '../control/server.ts';
+import type { Store } from '../store/store.ts';
+import type { Control } from './messages.ts';
+import { errorText } from './start-error.ts';
+import type { Supervisor } from './supervisor.ts';
+
+export interface ControlSocketParts {
+  socketPath: string;
+  version: string;
+  configPath: string | undefined;
+  control: Control;
+  supervisor: Supervisor;
+  store: Store;
+  directory: DirectoryService;
+  people: PeopleDesk;
+  snapshot: () => Snapshot;
+}
+
+export function openControl({ socketPath, supervisor, ...parts }: ControlSocketParts): ReturnType<typeof serveControl> {
+  const { control } = parts;
+  return serveControl({
+    socketPath,
+    extra: control.extra,
+    app: async () => {
+      const { controlAppOf } = await import('./control-app.ts');
+      return controlAppOf({ ...parts, workers: () => supervisor.status(), uptimeMs: () => process.uptime() * 1000 });
+    },
+    onFailure: (error) => control.log('error', { error: errorText(error) }, 'the control plane failed to answer'),
+  });
+}
