@@ -8,8 +8,8 @@
 const HEADER_BYTES = 8;
 const SLOT_BYTES = 8;
 const LENGTH_BYTES = 4;
-/** Doubled as often as needed. */
-const FIRST_BYTES = 64 * 1024;
+/** What is not yet shared grows in pieces, so that it never lies in memory twice over. */
+const BLOCK_BYTES = 1024 * 1024;
 
 export interface RecordTableBuilder {
   add: (names: readonly string[], record: object) => void;
@@ -24,35 +24,46 @@ export interface RecordTable {
 export function recordTableBuilder(): RecordTableBuilder {
   const hashes: number[] = [];
   const places: number[] = [];
-  let records: Buffer = Buffer.alloc(FIRST_BYTES);
+  const blocks: Buffer[] = [];
+  let block = Buffer.alloc(BLOCK_BYTES);
   let used = 0;
+  /** Bytes in all blocks before this one. */
+  let before = 0;
+  const nextBlock = (leastBytes: number): void => {
+    blocks.push(block.subarray(0, used));
+    before += used;
+    used = 0;
+    block = Buffer.alloc(Math.max(BLOCK_BYTES, leastBytes));
+  };
   return {
     add(names, record) {
       const text = JSON.stringify(record);
       const most = LENGTH_BYTES + 3 * text.length;
-      if (used + most > records.length) records = Buffer.concat([records, Buffer.alloc(records.length + most)]);
-      const length = records.write(text, used + LENGTH_BYTES);
-      records.writeUInt32LE(length, used);
+      if (used + most > block.length) nextBlock(most);
+      const length = block.write(text, used + LENGTH_BYTES);
+      block.writeUInt32LE(length, used);
       for (const name of names) {
         hashes.push(hashOf(name));
         // 0 marks a free slot.
-        places.push(used + 1);
+        places.push(before + used + 1);
       }
       used += LENGTH_BYTES + length;
     },
     build() {
+      nextBlock(0);
       const slots = 2 * places.length + 1;
-      const shared = new SharedArrayBuffer(HEADER_BYTES + slots * SLOT_BYTES + used);
+      const shared = new SharedArrayBuffer(HEADER_BYTES + slots * SLOT_BYTES + before);
       const bytes = Buffer.from(shared);
       bytes.writeUInt32LE(slots, 0);
-      bytes.writeUInt32LE(used, 4);
+      bytes.writeUInt32LE(before, 4);
       for (const [entry, hash] of hashes.entries()) {
         let at = hash % slots;
         while (bytes.readUInt32LE(slotAt(at) + 4) !== 0) at = (at + 1) % slots;
         bytes.writeUInt32LE(hash, slotAt(at));
         bytes.writeUInt32LE(places[entry]!, slotAt(at) + 4);
       }
-      records.copy(bytes, slotAt(slots), 0, used);
+      let end = slotAt(slots);
+      for (const each of blocks) end += each.copy(bytes, end);
       return shared;
     },
   };
