@@ -243,6 +243,78 @@ test('kill -9 loses no fact that was flushed', async () => {
   expect(ids()).toEqual(numbers(seen.length));
 });
 
+test('under `always`, what is committed was synced after it was written; concurrent commits share a sync', async () => {
+  const did: string[] = [];
+  const files: JournalFiles = {
+    ...fillable({ full: false }),
+    write: (fd, bytes, position) => {
+      did.push('write');
+      return writeSync(fd, bytes, 0, bytes.length, position);
+    },
+    sync: async () => {
+      did.push('sync');
+      await sleep(5);
+      did.push('synced');
+    },
+  };
+  const journal = journalOf({ files });
+  journal.append(fact(0));
+  expect(journal.commit()).toBe(true);
+  journal.setSync('always');
+  journal.append(fact(1));
+  const first = journal.commit();
+  await sleep(1);
+  const others = [fact(2), fact(3), fact(4)].map((each) => {
+    journal.append(each);
+    return journal.commit();
+  });
+  expect(await Promise.all([first, ...others])).toEqual([true, true, true, true]);
+  expect(did).toEqual(['write', 'write', 'sync', 'write', 'write', 'write', 'synced', 'sync', 'synced']);
+  journal.close();
+  await reader.idle();
+});
+
+test('a sync that fails refuses what waits for it, and later facts go into another file', async () => {
+  const disk = { broken: true };
+  const sync = (): Promise<void> => (disk.broken ? Promise.reject(new Error('EIO')) : Promise.resolve());
+  const journal = journalOf({ files: { ...fillable({ full: false }), sync } });
+  journal.setSync('always');
+  journal.append(fact(0));
+  expect(await journal.commit()).toBe(false);
+  disk.broken = false;
+  journal.append(fact(1));
+  expect(await journal.commit()).toBe(true);
+  journal.close();
+  await reader.idle();
+  expect(ids()).toEqual(numbers(2));
+});
+
+test('a file is closed only after its last sync, and the last of all before the thread ends', async () => {
+  const did: string[] = [];
+  const files: JournalFiles = {
+    ...fillable({ full: false }),
+    sync: async () => {
+      await sleep(3);
+      did.push('synced');
+    },
+    syncNow: () => did.push('synced at once'),
+    close: (fd) => {
+      did.push('closed');
+      closeSync(fd);
+    },
+  };
+  const journal = journalOf({ files, segmentBytes: 10 });
+  journal.append(fact(0));
+  journal.flush();
+  await sleep(20);
+  expect(did).toEqual(['synced', 'closed']);
+  const last = journalOf({ files, boot: 'c' });
+  last.append(fact(1));
+  last.close();
+  expect(did).toEqual(['synced', 'closed', 'synced at once', 'closed']);
+  await reader.idle();
+});
+
 function counting(writes: number[]): JournalFiles {
   return {
     ...fillable({ full: false }),
@@ -261,5 +333,7 @@ function fillable(disk: { full: boolean }): JournalFiles {
       return writeSync(fd, bytes, 0, bytes.length, position);
     },
     close: closeSync,
+    sync: () => Promise.resolve(),
+    syncNow: () => {},
   };
 }

@@ -2,13 +2,16 @@
  * A worker's journal: the append-only file in which the data plane records its facts, and the only way they leave the worker.
  *
  * What is appended within one turn of the event loop is written by one system call at its end. A write that returned survives `kill -9`
- * of the process (the page cache is the kernel's); it does not survive the loss of power, which only money will need.
+ * of the process (the page cache is the kernel's). Whether it survives the loss of power too is `ledger.sync`: never, within a second, or before money is
+ * spent.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import type { Fact } from '../core/fact.ts';
 import { FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, writeFrame } from './journal-frame.ts';
+import { type SyncFiles, type SyncMode, type Syncs, createSyncs } from './journal-sync.ts';
 
 const SEGMENT_BYTES = 16 * 1024 * 1024;
 const FIRST_BUFFER_BYTES = 64 * 1024;
@@ -30,15 +33,18 @@ export interface Journal {
   append(fact: Fact): void;
   /** Writes what is pending now. False: the disk refused it. */
   flush(): boolean;
+  /** Writes what is pending now, and under `always` has it on the disk; concurrent calls share one sync. False: the disk refused it. */
+  commit(): boolean | Promise<boolean>;
+  /** When what is written goes to the disk; `interval` at first. */
+  setSync(mode: SyncMode): void;
   /** Flushes, tells main, leaves the segment. Nothing may be appended after. */
   close(): void;
 }
 
-/** The three calls on files, so that a test can refuse them. */
-export interface JournalFiles {
+/** The calls on files, so that a test can refuse them. */
+export interface JournalFiles extends SyncFiles {
   open: (path: string) => number;
   write: (fd: number, bytes: Buffer, position: number) => number;
-  close: (fd: number) => void;
 }
 
 export interface JournalOptions {
@@ -63,6 +69,8 @@ const SYSTEM_FILES: JournalFiles = {
   // Synchronous on purpose: 5-15 µs into the page cache, against a hop through the thread pool for every turn.
   write: (fd, bytes, position) => writeSync(fd, bytes, 0, bytes.length, position),
   close: closeSync,
+  sync: promisify(fdatasync),
+  syncNow: fdatasyncSync,
 };
 
 function segmentName(worker: number, boot: string, segment: number): string {
@@ -71,6 +79,12 @@ function segmentName(worker: number, boot: string, segment: number): string {
 
 export function createJournal(options: JournalOptions): Journal {
   const segments = createSegments(options);
+  const writer = createWriter(options, segments);
+  return { ...writer, commit: () => writer.flush() && segments.committed(), setSync: segments.setSync };
+}
+
+/** Facts wait here for the end of the turn; for longer while the disk refuses them. */
+function createWriter(options: JournalOptions, segments: Segments): Pick<Journal, 'append' | 'flush' | 'close'> {
   let pending = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
   let start = 0;
   let end = 0;
@@ -130,12 +144,16 @@ export function createJournal(options: JournalOptions): Journal {
   };
 }
 
-/** The file under way: opened at the first write, left when full; main is told from here. */
-function createSegments(options: JournalOptions): {
+interface Segments {
   write: (bytes: Buffer) => number;
   written: () => void;
+  committed: Syncs['now'];
+  setSync: Syncs['setMode'];
   close: () => void;
-} {
+}
+
+/** The file under way: opened at the first write, left when full; main is told from here. */
+function createSegments(options: JournalOptions): Segments {
   const files = options.files ?? SYSTEM_FILES;
   let segment = 0;
   let fd: number | undefined;
@@ -148,10 +166,11 @@ function createSegments(options: JournalOptions): {
     announcing = undefined;
     options.announce({ file: file(), offset: position, closed });
   };
-  const close = (): void => {
+  const syncs = createSyncs(files, { current: () => fd, onFailure: () => leave(syncs.giveUp) });
+  const leave = (close: Syncs['leave']): void => {
     if (fd === undefined) return;
     announce(true);
-    files.close(fd);
+    close(fd);
     fd = undefined;
     segment++;
     position = 0;
@@ -161,13 +180,16 @@ function createSegments(options: JournalOptions): {
       fd ??= files.open(join(options.dir, file()));
       const count = files.write(fd, bytes, position);
       position += count;
+      syncs.soon();
       return count;
     },
+    committed: syncs.now,
+    setSync: syncs.setMode,
     written: () => {
-      if (position >= (options.segmentBytes ?? SEGMENT_BYTES)) close();
+      if (position >= (options.segmentBytes ?? SEGMENT_BYTES)) leave(syncs.leave);
       else if (position > 0) announcing ??= setTimeout(announce, ANNOUNCE_MS, false).unref();
     },
-    close,
+    close: () => leave(syncs.end),
   };
 }
 
