@@ -1,9 +1,11 @@
 /** The command line: which command, which flags. Each command loads its own parts. */
 import { Command, InvalidArgumentError } from 'commander';
 
+import type { AuditFlags } from './audit.ts';
 import type { CheckOptions } from './check.ts';
 import { packageVersion, processIo } from './process-io.ts';
 import type { ServeFlags } from './serve.ts';
+import type { VerifyFlags } from './verify.ts';
 
 /** Parses and runs; ends the process with the command's exit code. */
 export async function run(argv: string[]): Promise<void> {
@@ -30,6 +32,28 @@ export async function run(argv: string[]): Promise<void> {
     .action(async (file: string | undefined, flags: CheckOptions) => {
       const { runCheck } = await import('./check.ts');
       process.exitCode = await runCheck({ ...flags, config: file ?? flags.config }, io);
+    });
+  program
+    .command('verify')
+    .description('recompute all counters of money from the ledger, while no server runs')
+    .option('--config <file>', 'configuration file, which may name the store')
+    .option('--data <directory>', 'data directory')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: VerifyFlags) => {
+      const { runVerify } = await import('./verify.ts');
+      process.exitCode = await runVerify(flags, io);
+    });
+  const audit = program.command('audit').description('the audit log');
+  audit
+    .command('verify')
+    .description('check that the audit log is as it was written, while no server runs')
+    .option('--checkpoint <seq:hash...>', 'heads of the log that were kept elsewhere')
+    .option('--config <file>', 'configuration file, which may name the store')
+    .option('--data <directory>', 'data directory')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: AuditFlags) => {
+      const { runAuditVerify } = await import('./audit.ts');
+      process.exitCode = await runAuditVerify(flags, io);
     });
   program
     .command('schema')

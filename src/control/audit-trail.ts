@@ -48,7 +48,9 @@ export function createAuditTrail({ store, key, nowMs, onCheckpoint }: AuditTrail
       } catch (error) {
         // Also after a failure that may have come too late to hinder the writing.
         head = undefined;
-        if (!(error instanceof StoreError && error.code === 'conflict') || tries === TRIES) throw error;
+        if (!(error instanceof StoreError && error.code === 'conflict')) throw error;
+        // Whatever it is that always conflicts: for whoever acts, the log cannot be written.
+        if (tries === TRIES) throw new StoreError('store_down', 'the audit log cannot be written', error);
         await sleep(tries);
       }
     }
