@@ -62,6 +62,7 @@ const metrics = createMetrics({
   mainLoopDelayP99Ms: () => 0,
   inflightBytes: () => 0,
   journalLagBytes: () => 0,
+  store: () => ({ isUp: true, lagBytes: 0 }),
 });
 const log = createLog({ level: 'info', format: 'json' }, { fd: openSync('/dev/null', 'w'), isTTY: false });
 

@@ -36,6 +36,7 @@ async function exposition() {
     mainLoopDelayP99Ms: () => 0,
     inflightBytes: () => 0,
     journalLagBytes: () => 0,
+    store: () => ({ isUp: true, lagBytes: 0 }),
   });
   metrics.observe(FACT);
   return metrics.text();

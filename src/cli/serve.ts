@@ -1,6 +1,6 @@
 /** `signalbox serve`: finds the configuration and the data directory, starts, and answers to signals until the end. */
 import { constants } from 'node:os';
-import { extname, resolve } from 'node:path';
+import { extname } from 'node:path';
 
 import { buildControl } from '../build-control.ts';
 import { isLoopbackHost } from '../config/values.ts';
@@ -9,7 +9,7 @@ import { firstRunConfigText } from '../runtime/first-run.ts';
 import type { ControlContext } from '../runtime/messages.ts';
 import { EXIT_CONFIG, StartError } from '../runtime/start-error.ts';
 import { type Running, start } from '../runtime/start.ts';
-import { configPath } from './config-path.ts';
+import { configPath, dataPath } from './config-path.ts';
 import type { CliIo } from './io.ts';
 import { guardGlobals } from '../upstream/guard.ts';
 import { nodeComplaint } from './node-version.ts';
@@ -23,7 +23,6 @@ export interface ServeFlags {
   data?: string;
 }
 
-const DEFAULT_DATA_DIR = '.signalbox';
 /** npm passes a terminal's ^C on to a process that has already got it: a signal this soon after the first is the same one. */
 const ECHO_MS = 500;
 const ORPHAN_CHECK_MS = 250;
@@ -54,7 +53,7 @@ async function begin(flags: ServeFlags, io: CliIo, { life, isTerminal }: { life:
   const { host, port, workers } = flags;
   return start({
     version: packageVersion(),
-    dataDir: resolve(io.cwd, flags.data ?? io.env['SIGNALBOX_DATA_DIR'] ?? DEFAULT_DATA_DIR),
+    dataDir: dataPath(flags.data, io),
     config: configOf(flags, io),
     overrides: {
       ...(host !== undefined && { host }),

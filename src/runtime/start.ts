@@ -68,7 +68,7 @@ export async function start(settings: StartSettings): Promise<Running> {
   const minted = mintKeys({ dataDir: dataDir.path, pepper: dataDir.pepper, firstRun, random: randomBytes });
   const late: LateParts = {};
   const storeThread = storeThreadOf(late);
-  const context = controlContext({ settings, dataDir, minted, late, store: storeThread.store });
+  const context = controlContext({ settings, dataDir, minted, late, storeThread });
   const control = await settings.buildControl(context);
   late.control = control;
   const first = valid(await control.config.loadFile());
@@ -187,7 +187,7 @@ interface ContextParts {
   dataDir: DataDir;
   minted: MintedKeys;
   late: LateParts;
-  store: Store;
+  storeThread: StoreThread;
 }
 
 function kekOf(dataDir: string, environment: StartSettings['environment']): ControlContext['kek'] {
@@ -195,7 +195,7 @@ function kekOf(dataDir: string, environment: StartSettings['environment']): Cont
   return { ring: createKeyring(keys, randomBytes), source };
 }
 
-function controlContext({ settings, dataDir, minted, late, store }: ContextParts): ControlContext {
+function controlContext({ settings, dataDir, minted, late, storeThread }: ContextParts): ControlContext {
   return {
     version: settings.version,
     dataDir: dataDir.path,
@@ -204,7 +204,8 @@ function controlContext({ settings, dataDir, minted, late, store }: ContextParts
     pepper: dataDir.pepper,
     kek: kekOf(dataDir.path, settings.environment),
     changeConfig: (load) => late.live!.change(load),
-    store,
+    store: storeThread.store,
+    storeState: () => ({ isUp: storeThread.isUp(), lagBytes: storeThread.lagBytes() }),
     slots: createSlotBook(SLOT_SPACE, Date.now),
     overrides: settings.overrides,
     minted: { adminKeyDigest: minted.adminKeyDigest, keys: minted.keys },

@@ -1,4 +1,5 @@
 /** The store as main sees it: its thread, started again when it dies, and calls to it. */
+import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 import type { Retention } from '../store/ports/usage.ts';
@@ -34,6 +35,11 @@ export interface StoreThreadOptions {
   /** The store cannot be used any more, or can again. */
   onHealth: (up: boolean, reason: string) => void;
   onLag: (bytes: number) => void;
+}
+
+/** What `openStore` takes: the configured URL, or a path in the data directory. */
+export function storeLocation(dataDir: string, configured = 'store.db'): string {
+  return configured.startsWith('postgres') ? configured : resolve(dataDir, configured);
 }
 
 /** A thread that died is replaced after so long. */

@@ -10,6 +10,7 @@ export interface Gauges {
   mainLoopDelayP99Ms: () => number;
   inflightBytes: () => number;
   journalLagBytes: () => number;
+  store: () => { isUp: boolean; lagBytes: number };
 }
 
 export interface Metrics {
@@ -141,6 +142,10 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   });
   gauge('signalbox_inflight_bytes', 'Bytes of bodies held by all workers', [], (set) => set({}, gauges.inflightBytes()));
   gauge('signalbox_journal_lag_bytes', 'Bytes of facts written and not yet read', [], (set) => set({}, gauges.journalLagBytes()));
+  gauge('signalbox_store_up', 'Whether the store can be written', [], (set) => set({}, gauges.store().isUp ? 1 : 0));
+  gauge('signalbox_store_lag_bytes', 'Bytes of facts written and not yet in the store', [], (set) =>
+    set({}, gauges.store().lagBytes),
+  );
   gauge('process_resident_memory_bytes', 'Resident memory of the process', [], (set) => set({}, process.memoryUsage.rss()));
   gauge('process_start_time_seconds', 'Start of the process since the epoch', [], (set) =>
     set({}, Math.round(performance.timeOrigin / 1000)),

@@ -3,7 +3,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 
 import { loadDirectory } from '../../src/control/directory/load.ts';
-import { type DirectoryService, createDirectoryService } from '../../src/control/directory/service.ts';
+import { type DirectoryService, createDirectoryService } from '../../src/control/directory/directory.ts';
 import type { KeyEntry } from '../../src/core/directory.ts';
 import { keyDigest } from '../../src/core/key-digest.ts';
 import { isManagementToken, isMintedKey } from '../../src/core/key-format.ts';

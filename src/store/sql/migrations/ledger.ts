@@ -1,5 +1,7 @@
 import type { Kysely } from 'kysely';
 
+import { clustered } from './clustered.ts';
+
 export async function ledger(db: Kysely<unknown>): Promise<void> {
   const { schema } = db;
   await schema
@@ -23,13 +25,13 @@ export async function ledger(db: Kysely<unknown>): Promise<void> {
     .addPrimaryKeyConstraint('ledger_entries_pk', ['exchange_id', 'attempt'])
     .execute();
   await schema.createIndex('ledger_entries_at').on('ledger_entries').column('at_ms').execute();
-  await schema
+  const quarters = schema
     .createTable('spend_quarters')
     .addColumn('scope', 'text', (column) => column.notNull())
     .addColumn('quarter_ms', 'bigint', (column) => column.notNull())
     .addColumn('nano_usd', 'bigint', (column) => column.notNull())
-    .addPrimaryKeyConstraint('spend_quarters_pk', ['scope', 'quarter_ms'])
-    .execute();
+    .addPrimaryKeyConstraint('spend_quarters_pk', ['scope', 'quarter_ms']);
+  await clustered(db, quarters).execute();
   await schema.createIndex('spend_quarters_quarter').on('spend_quarters').column('quarter_ms').execute();
   await schema
     .createTable('open_reservations')

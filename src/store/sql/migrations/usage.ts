@@ -1,5 +1,7 @@
 import type { Kysely } from 'kysely';
 
+import { clustered } from './clustered.ts';
+
 const DIMENSIONS = ['key_id', 'principal', 'team', 'org', 'tags', 'model', 'provider'] as const;
 const COUNTS = [
   'requests',
@@ -31,10 +33,11 @@ export async function usage(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('recorded_bodies_at').on('recorded_bodies').column('at_ms').execute();
 }
 
-async function rollUp({ schema }: Kysely<unknown>, table: string, dimensions: readonly string[]): Promise<void> {
-  let create = schema.createTable(table).addColumn('at_ms', 'bigint', (column) => column.notNull());
+async function rollUp(db: Kysely<unknown>, table: string, dimensions: readonly string[]): Promise<void> {
+  let create = db.schema.createTable(table).addColumn('at_ms', 'bigint', (column) => column.notNull());
   for (const name of dimensions) create = create.addColumn(name, 'text', (column) => column.notNull());
   for (const name of COUNTS) create = create.addColumn(name, 'bigint', (column) => column.notNull());
   create = create.addColumn('total_ms', 'double precision', (column) => column.notNull());
-  await create.addPrimaryKeyConstraint(`${table}_pk`, ['at_ms', ...dimensions] as never).execute();
+  const keyed = create.addPrimaryKeyConstraint(`${table}_pk`, ['at_ms', ...dimensions] as never);
+  await clustered(db, keyed).execute();
 }
