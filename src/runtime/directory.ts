@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 
 import type { Snapshot } from '../config/snapshot.ts';
 import { loadDirectory } from '../control/directory/load.ts';
-import { type DirectoryService, type Unnumbered, createDirectoryService } from '../control/directory/service.ts';
+import { type DirectoryService, createDirectoryService } from '../control/directory/directory.ts';
+import type { Unnumbered } from '../control/directory/parts.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { Raise } from '../core/fact.ts';
 import type { AccountsOverview } from '../ledger/accounts-overview.ts';

@@ -3,7 +3,7 @@ import type { Snapshot } from '../../config/snapshot.ts';
 import type { ConfigDesk } from '../config/desk.ts';
 import type { TryProvider } from '../config/try.ts';
 import type { Store } from '../../store/store.ts';
-import type { DirectoryService } from '../directory/service.ts';
+import type { DirectoryService } from '../directory/directory.ts';
 import type { PeopleDesk } from '../people/desk.ts';
 import type { ControlStatus } from '../routes/status.ts';
 

@@ -4,7 +4,7 @@ import type { EntityKind, EntityQuery, Org, ServiceAccount, Team, User } from '.
 import { type Patch, conflict, named, patched, require } from './change.ts';
 import { type Ruled, given } from './entries.ts';
 import { allOf, withDescendants } from './family.ts';
-import type { DirectoryParts, Written } from './service.ts';
+import type { DirectoryParts, Written } from './parts.ts';
 import type { Writer } from './writer.ts';
 
 /** What all of them may be given. Absent grants: no restriction of its own; empty: nothing. */

@@ -11,7 +11,7 @@ import { given, isLive } from './entries.ts';
 import { withDescendants } from './family.ts';
 import { type Owners, ownersOf, parentOf } from './owners.ts';
 import { shownPart } from './secret.ts';
-import type { DirectoryParts, Written } from './service.ts';
+import type { DirectoryParts, Written } from './parts.ts';
 import type { Writer } from './writer.ts';
 
 /** What may be changed later. */

@@ -1,7 +1,7 @@
 /** Who belongs to which team and organisation, and as what. */
 import type { Membership } from '../../store/ports/entities.ts';
 import { invalid, named, notThere, require } from './change.ts';
-import type { DirectoryParts, Written } from './service.ts';
+import type { DirectoryParts, Written } from './parts.ts';
 import type { Writer } from './writer.ts';
 
 export interface Members {

@@ -3,7 +3,7 @@ import type { EntitiesPort, Key } from '../../store/ports/entities.ts';
 import { invalid, named } from './change.ts';
 import { type Bounds, boundsOfEntry } from './child.ts';
 import { given } from './entries.ts';
-import type { DirectoryParts } from './service.ts';
+import type { DirectoryParts } from './parts.ts';
 
 export interface Owners {
   /** A user's or a service account's id; a service account's team and organisation come with it. */

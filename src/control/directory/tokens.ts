@@ -5,7 +5,7 @@ import type { Token } from '../../store/ports/entities.ts';
 import { invalid, named, require } from './change.ts';
 import { given } from './entries.ts';
 import { shownPart } from './secret.ts';
-import type { DirectoryParts, Written } from './service.ts';
+import type { DirectoryParts, Written } from './parts.ts';
 import type { Writer } from './writer.ts';
 
 export interface TokenInput {

@@ -4,7 +4,7 @@ import type { AnyEntity, EntityChanges, EntityKind } from '../../store/ports/ent
 import { StoreError } from '../../store/store.ts';
 import { conflict } from './change.ts';
 import { type Ruled, entryOf, isLive, partyOf } from './entries.ts';
-import type { DirectoryParts, Unnumbered } from './service.ts';
+import type { DirectoryParts, Unnumbered } from './parts.ts';
 
 export interface Writer {
   /** One after the other. */

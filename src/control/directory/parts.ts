@@ -1,17 +1,9 @@
-/**
- * Who may call and who may manage, as the operator changes it: every method checks, writes the store, puts the change in force in every worker, and only then answers.
- * One change at a time, so that none is checked against what another is about to make untrue.
- */
+/** What everything here works with, and what a change answers. */
 import type { Snapshot } from '../../config/snapshot.ts';
 import type { DirectoryChange } from '../../core/directory.ts';
 import type { EventFact } from '../../core/fact.ts';
 import type { Scope, SlotOf } from '../../core/rules.ts';
 import type { EntitiesPort } from '../../store/ports/entities.ts';
-import { type Groups, createGroups } from './groups.ts';
-import { type Keys, createKeys } from './keys.ts';
-import { type Members, createMembers } from './members.ts';
-import { type Tokens, createTokens } from './tokens.ts';
-import { createWriter } from './writer.ts';
 
 /** A change without its number, which whoever puts it in force gives it. */
 export type Unnumbered = Omit<DirectoryChange, 'version'>;
@@ -42,21 +34,4 @@ export interface Written<Entity> {
   /** Absent: it is gone. */
   after?: Entity;
   inForce: boolean;
-}
-
-export interface DirectoryService extends Groups {
-  members: Members;
-  keys: Keys;
-  tokens: Tokens;
-}
-
-/** Every method may reject with GatewayError not_found, conflict or invalid_request, or with StoreError. `by`: `root` or a user's id. */
-export function createDirectoryService(parts: DirectoryParts): DirectoryService {
-  const writer = createWriter(parts);
-  return {
-    ...createGroups(parts, writer),
-    members: createMembers(parts, writer),
-    keys: createKeys(parts, writer),
-    tokens: createTokens(parts, writer),
-  };
 }
