@@ -8,7 +8,7 @@ import { auditKey } from '../control/audit-chain.ts';
 import { createAuditTrail } from '../control/audit-trail.ts';
 import type { Services } from '../control/contract/ports.ts';
 import { createRouteTable } from '../control/contract/table.ts';
-import type { DirectoryService } from '../control/directory/service.ts';
+import type { DirectoryService } from '../control/directory/directory.ts';
 import { identifyByBearer } from '../control/identify.ts';
 import { createAdminHandler } from '../control/mount.ts';
 import { openApiDocument } from '../control/openapi.ts';

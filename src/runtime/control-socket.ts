@@ -1,6 +1,6 @@
 /** The control plane's socket; its routes are made when the first request needs them. */
 import type { Snapshot } from '../config/snapshot.ts';
-import type { DirectoryService } from '../control/directory/service.ts';
+import type { DirectoryService } from '../control/directory/directory.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
 import { serveControl } from '../control/server.ts';
 import type { Store } from '../store/store.ts';

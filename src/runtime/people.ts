@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 import type { Snapshot } from '../config/snapshot.ts';
 import type { AuditTrail } from '../control/contract/audit.ts';
-import type { DirectoryService } from '../control/directory/service.ts';
+import type { DirectoryService } from '../control/directory/directory.ts';
 import { type PeopleDesk, createPeopleDesk } from '../control/people/desk.ts';
 import { createIdSource } from '../lib/ids.ts';
 import type { Keyring } from '../lib/seal.ts';

@@ -7,7 +7,7 @@ import { GatewayError } from '../../core/errors.ts';
 import type { EntitiesPort, Membership, User } from '../../store/ports/entities.ts';
 import type { PeoplePort } from '../../store/ports/people.ts';
 import type { AuditTrail } from '../contract/audit.ts';
-import type { DirectoryService } from '../directory/service.ts';
+import type { DirectoryService } from '../directory/directory.ts';
 
 export interface AdmitParts {
   store: { readonly people: PeoplePort; readonly entities: Pick<EntitiesPort, 'get' | 'userByEmail' | 'membershipsOf'> };

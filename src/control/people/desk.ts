@@ -5,7 +5,7 @@ import { readPerson } from '../../core/person.ts';
 import type { Keyring } from '../../lib/seal.ts';
 import type { Store } from '../../store/store.ts';
 import type { AuditTrail } from '../contract/audit.ts';
-import type { DirectoryService } from '../directory/service.ts';
+import type { DirectoryService } from '../directory/directory.ts';
 import { type Admit, createAdmit } from './admit.ts';
 import { type Sessions, createSessions } from './sessions.ts';
 import { type FetchOut, type SignOn, createSignOn } from './sign-on.ts';
