@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { ERRORS } from '../src/core/errors.ts';
 import { needsBaseUrl } from '../src/core/provider-row.ts';
 import { CATALOG } from '../src/providers/catalog.ts';
+import { adminPage } from './admin-page.mjs';
 import { configurationPage } from './configuration-page.mjs';
 import { code, table } from './markdown.mjs';
 import { metricsPage } from './metrics-page.mjs';
@@ -93,6 +94,7 @@ ${table(['Id', 'Quirks'], quirks)}
 }
 
 const PAGES = {
+  'docs/admin-api.md': adminPage(),
   'docs/configuration.md': configurationPage(),
   'docs/errors.md': errorsPage(),
   'docs/metrics.md': await metricsPage(),
