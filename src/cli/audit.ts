@@ -1,51 +1,66 @@
-/** `signalbox audit`: who changed what, and whether the log is as it was written. */
-import type { Command } from 'commander';
-
-import { CommandError } from './admin-client.ts';
-import { commandOf, manages } from './admin-command.ts';
+/** `signalbox audit verify`: checks the chain of the audit log, while no server runs, and says what that proves. */
+import { type ChainProof, auditKey, proveChain } from '../control/audit-chain.ts';
+import { EXIT_CONFIG, StartError } from '../runtime/start-error.ts';
+import type { AuditHead } from '../store/ports/audit.ts';
 import type { CliIo } from './io.ts';
-import { type Row, printJson, printTable } from './print.ts';
+import { type StoreFlags, openOffline } from './offline-store.ts';
 
-interface Proof {
-  intact: boolean;
-  rows: number;
-  head: { seq: number; hash: string };
-  faults: { seq: number; fault: string }[];
+export interface AuditFlags extends StoreFlags {
+  /** Heads that were kept elsewhere, each `seq:hash`: those that the server writes into its log, or an earlier run of this command printed. */
+  checkpoint?: string[] | undefined;
+  /** One JSON object on stdout instead of lines. */
+  json?: boolean | undefined;
 }
 
-export function addAuditCommands(program: Command, io: CliIo): void {
-  const group = program.command('audit').description('the audit log of a running server');
-  const list = commandOf(group, 'list', 'the newest entries')
-    .option('--actor <id>', 'root, or a user’s id')
-    .option('--action <name>', 'such as key.create')
-    .option('--target <id>', 'such as key:key_…')
-    .option('--since <time>', 'from when on')
-    .option('--limit <number>', 'so many', '50');
-  manages(list, io, async ({ client, options, json }) => {
-    const { actor, action, target, since, limit } = options as Record<string, string | undefined>;
-    const page = await client.json<{ data: Row[] }>('GET', '/audit', { query: { actor, action, target, since, limit } });
-    if (json) printJson(page, io);
-    else printTable(page.data, ['seq', 'at', 'actor', 'via', 'action', 'outcome', 'target', 'error', 'ip'], io);
-  });
-  const verify = commandOf(group, 'verify', 'check every entry against its hash and the one before it').option(
-    '--checkpoint <seq:hash>',
-    'a head that was kept elsewhere: proves that nothing up to there was taken away',
-  );
-  manages(verify, io, async ({ client, options, json }) => {
-    const proof = await client.json<Proof>('GET', '/audit/verify', { query: { checkpoint: options['checkpoint'] as string } });
-    if (json) printJson(proof, io);
-    else printProof(proof, io);
-    if (!proof.intact) throw new CommandError('the log is not as it was written');
-  });
+/** Answers the exit code: 1 where the log is not as it was written. */
+export async function runAuditVerify(flags: AuditFlags, io: CliIo): Promise<number> {
+  try {
+    const checkpoints = (flags.checkpoint ?? []).map(checkpointOf);
+    const proof = await prove(flags, checkpoints, io);
+    const intact = proof.faults.length === 0;
+    if (flags.json === true) io.out(`${JSON.stringify({ intact, ...proof })}\n`);
+    else print(proof, io);
+    return intact ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    io.err(`signalbox: ${error.message}\n`);
+    return error.exitCode;
+  }
 }
 
-function printProof({ rows, head, faults }: Proof, io: CliIo): void {
-  for (const { seq, fault } of faults) io.err(`entry ${seq}: ${fault}\n`);
-  io.out(`${rows} entries, each checked against its hash and the one before it; head ${head.seq}:${head.hash}\n`);
-  io.out(
-    'This proves that nobody without the installation’s secret changed, removed, inserted or moved one. It proves neither\n',
-  );
-  io.out(
-    'that the newest are all there, nor anything against who has the secret: for that keep heads elsewhere, and pass --checkpoint.\n',
-  );
+function checkpointOf(text: string): AuditHead {
+  const [, seq, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
+  if (seq === undefined || hash === undefined) throw new StartError('a checkpoint is written as seq:hash', EXIT_CONFIG);
+  return { seq: Number(seq), hash };
 }
+
+async function prove(flags: AuditFlags, checkpoints: readonly AuditHead[], io: CliIo): Promise<ChainProof> {
+  const offline = await openOffline(flags, io);
+  const { audit } = offline.store;
+  try {
+    return await proveChain(auditKey(offline.dataDir.pepper), (seq, limit) => audit.after(seq, limit), checkpoints);
+  } finally {
+    await offline.close();
+  }
+}
+
+const FAULTS: Readonly<Record<ChainProof['faults'][number]['fault'], string>> = {
+  gap: 'rows before it are missing',
+  link: 'it does not follow the row before it',
+  hash: 'it is not as it was written',
+  checkpoint: 'the log disagrees with the checkpoint, or ends before it',
+};
+
+function print({ rows, head, faults, confirmed }: ChainProof, io: CliIo): void {
+  for (const { seq, fault } of faults) io.err(`row ${seq}: ${FAULTS[fault]}\n`);
+  const checked = confirmed === 0 ? '' : ` and ${confirmed} checkpoint${confirmed === 1 ? '' : 's'}`;
+  const verdict = faults.length === 0 ? 'as it was written' : 'NOT as it was written';
+  io.out(`${rows} rows${checked} checked: the log is ${verdict}\n`);
+  if (rows > 0) io.out(`its head is ${head.seq}:${head.hash}\n`);
+  io.out(LIMITS);
+}
+
+const LIMITS = `Proven: no row was changed, inserted, reordered or taken from the middle by somebody without this installation's secret.
+Not proven: that nothing was cut off at the end, or written anew by somebody with the secret. For that, hand in a checkpoint that was kept
+elsewhere (--checkpoint seq:hash): the server writes one into its log every 1,000 rows and every hour; the head above is one.
+`;

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 
 import { GatewayError } from '../core/errors.ts';
 
-export const MAX_ADMIN_BODY_BYTES = 1024 * 1024;
+const MAX_ADMIN_BODY_BYTES = 1024 * 1024;
 
 /** An empty body counts as `{}`. Throws body_too_large, unsupported_content_type, unsupported_encoding, invalid_json. */
 export async function readJson(incoming: IncomingMessage): Promise<unknown> {

@@ -39,8 +39,6 @@ export const queryTime = text(dateProblem)
   .transform((value) => Date.parse(value))
   .describe('A date, or a date and time with its zone.');
 
-export const queryTruth = z.enum(['true', 'false']).transform((value) => value === 'true');
-
 /** What every list takes. `after` is the `next` of the page before. */
 export const pageQuery = {
   after: text().max(256).exactOptional().describe('`next` of the page before.'),
