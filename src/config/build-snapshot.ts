@@ -5,7 +5,7 @@ import type { Rules, ScopeKind, SlotOf } from '../core/rules.ts';
 import type { Catalog } from './catalog-port.ts';
 import type { LoadedConfig } from './load.ts';
 import { resolveGuard } from './resolve-guard.ts';
-import { resolveKeptBack } from './resolve-limits.ts';
+import { resolveEndUsers, resolveKeptBack } from './resolve-limits.ts';
 import { resolveStore } from './resolve-store.ts';
 import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
 import type { ModelKnowledge } from './resolve.ts';
@@ -45,9 +45,13 @@ export function buildSnapshot({ settings, pems }: Pick<LoadedConfig, 'settings' 
     server: serverOf(settings.server, pems.tls, parts),
     providers,
     models: byPrecedence(settings.models.map((model) => resolveModel(model, providers, parts, createdS))),
-    keys: [...settings.keys.map((key) => resolveKey(key, parts)), ...(parts.mintedKeys ?? [])],
+    keys: [
+      ...settings.keys.map((key) => resolveKey(key, { ...parts, timeZone: settings.ledger.time_zone })),
+      ...(parts.mintedKeys ?? []),
+    ],
     rules: rulesOf(settings, parts.slotOf),
     keptBack: resolveKeptBack(settings.priorities),
+    endUsers: resolveEndUsers(settings.end_users),
     adminKeyDigest:
       settings.admin.key === undefined ? (parts.mintedAdminKeyDigest ?? '') : keyDigest(parts.pepper, settings.admin.key),
     pepper: parts.pepper,
@@ -57,6 +61,7 @@ export function buildSnapshot({ settings, pems }: Pick<LoadedConfig, 'settings' 
     ...resolvePeople(settings),
     telemetry: telemetryOf(settings.telemetry),
     store: resolveStore(settings.store),
+    ledger: { sync: settings.ledger.sync },
   };
   return { version: parts.version, hash: hashOf(content), ...content };
 }
@@ -80,14 +85,14 @@ function byPrecedence(models: Model[]): Model[] {
   return models.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
 }
 
-function rulesOf({ models, providers, tags }: Config, slotOf: SlotOf): SnapshotRules {
+function rulesOf({ models, providers, tags, ledger }: Config, slotOf: SlotOf): SnapshotRules {
   const targets = models.flatMap((model) =>
     model.targets.map((target) => [`${target.provider}/${target.model}`, target] as const),
   );
   const placed = (kind: ScopeKind, entries: Iterable<readonly [string, RulesConfig]>): Record<string, Rules> =>
     Object.fromEntries(
       [...entries].flatMap(([name, config]) => {
-        const rules = placedRules(`${kind}:${name}`, wantedRules(config), slotOf);
+        const rules = placedRules(`${kind}:${name}`, wantedRules(config, ledger.time_zone), slotOf);
         return rules === undefined ? [] : [[name, rules]];
       }),
     );

@@ -9,10 +9,11 @@ import * as z from 'zod';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { events } from './schema-events.ts';
 import { guards } from './schema-guard.ts';
-import { priorities } from './schema-limits.ts';
+import { endUsers, priorities } from './schema-limits.ts';
 import { rulesFields } from './schema-rules.ts';
 import { int, text } from './schema-parts.ts';
 import { jwt, oidc } from './schema-people.ts';
+import { ledger } from './schema-ledger.ts';
 import { store } from './schema-store.ts';
 import * as values from './values.ts';
 
@@ -202,6 +203,10 @@ const modelSchema = z.strictObject({
     .describe(
       'Greatest answer, in tokens; shown by `/v1/models`, and sent where a dialect demands a limit and the caller set none.',
     ),
+  record_bodies: z
+    .boolean()
+    .default(false)
+    .describe('`true`: bodies of its calls are kept, encrypted, for as long as the store keeps them; beside those of keys.'),
   capabilities: z.array(text()).exactOptional().describe('Words shown by `/v1/models`, such as `tools` or `vision`.'),
   ...rulesFields,
 });
@@ -320,12 +325,14 @@ export const configSchema = z
     keys: z.array(key).default([]).describe('Virtual keys that clients present.'),
     tags: z.record(text(values.tagProblem), tag).default({}).describe('Limits and budgets that all keys of a tag share, by tag.'),
     priorities,
+    end_users: endUsers,
     jwt: jwt.exactOptional(),
     oidc: oidc.exactOptional(),
     guards,
     events,
     admin,
     store,
+    ledger,
     egress,
     telemetry,
   })

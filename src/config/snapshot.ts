@@ -10,7 +10,7 @@ import type { PeopleRules } from '../core/person.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { Endpoint, Target } from '../core/target.ts';
 import type { ModelBounds, PriceState } from '../core/price.ts';
-import type { Rules } from '../core/rules.ts';
+import type { Budget, Limits, Rules } from '../core/rules.ts';
 
 export interface Snapshot {
   /** Counts up with every swap in this process. */
@@ -26,6 +26,7 @@ export interface Snapshot {
   rules: SnapshotRules;
   /** By the caller's class: part of the limits of models, targets and providers that it may not use, 0 to 1. */
   keptBack: Readonly<Record<'high' | 'normal' | 'low', number>>;
+  endUsers: EndUserSettings;
   /** HMAC(pepper, SHA-256(admin key)), hex. */
   adminKeyDigest: string;
   /** Secret of this installation, hex; digests of keys are made with it. */
@@ -38,6 +39,12 @@ export interface Snapshot {
   oidc?: OidcSettings;
   telemetry: TelemetrySettings;
   store: StoreSettings;
+  ledger: LedgerSettings;
+}
+
+export interface LedgerSettings {
+  /** When the journal goes to the disk; see `ledger.sync`. */
+  sync: 'off' | 'interval' | 'always';
 }
 
 /** Where events go, beside the log. */
@@ -89,6 +96,14 @@ export interface GuardSettings {
   holdsStreams: boolean;
 }
 
+/** Those behind the keys. */
+export interface EndUserSettings {
+  /** Lower case. */
+  header?: string;
+  /** What holds for each of them; they get their places in shared memory as they come. */
+  rules?: { maxLive: number; limits: Limits; budgets: readonly Budget[] };
+}
+
 /** Limits and budgets of what exchanges choose; those of callers come with them. */
 export interface SnapshotRules {
   /** By the model's name as configured: `lab/*` counts all that it serves. */
@@ -136,6 +151,8 @@ export interface Model {
   name: string;
   /** `lab/` for `lab/*`; absent: an exact name. */
   wildcardPrefix?: string;
+  /** Bodies of all its exchanges are kept. */
+  recordBodies?: true;
   targets: PricedTarget[];
   /** Shown in /v1/models, where known. */
   contextWindow?: number;

@@ -1,14 +1,17 @@
 /** What a worker asks main for, each question with a number, and who waits for which answer. */
 import type { VouchedPerson } from '../core/person.ts';
 import type { PriceState } from '../core/price.ts';
+import type { EndUserPlace } from '../policy/end-user-places.ts';
 import type { AdmitPerson, AdmittedPerson } from '../policy/jwt.ts';
 import type { PriceRequest, ToMain, ToWorker } from './messages.ts';
 
 export interface MainDesk {
   askPrice: (request: PriceRequest) => Promise<PriceState>;
   admitPerson: AdmitPerson;
+  placeEndUser: (endUser: string) => Promise<EndUserPlace>;
   answered: {
     price: (message: Extract<ToWorker, { type: 'price' }>) => void;
+    end_user: (message: Extract<ToWorker, { type: 'end_user' }>) => void;
     person: (message: Extract<ToWorker, { type: 'person' }>) => void;
   };
 }
@@ -18,11 +21,15 @@ export function createMainDesk(post: (message: ToMain) => void): MainDesk {
   const people = createQueue<VouchedPerson, AdmittedPerson | undefined>((id, person) =>
     post({ type: 'person_request', id, person }),
   );
+  const endUsers = createQueue<string, EndUserPlace>((id, endUser) => post({ type: 'end_user_request', id, endUser }));
   return {
     askPrice: prices.ask,
     admitPerson: people.ask,
+    placeEndUser: endUsers.ask,
     answered: {
       price: ({ id, price }) => prices.answer(id, price),
+      end_user: ({ id, place }) =>
+        endUsers.answer(id, place ?? Promise.reject(new Error('main cannot tell what this end user has spent'))),
       person: ({ id, admitted, error }) =>
         people.answer(id, error === true ? Promise.reject(new Error('main cannot tell who that is')) : admitted),
     },

@@ -13,8 +13,9 @@ import type { KeyEntry } from '../core/directory.ts';
 import type { Fact, Raise } from '../core/fact.ts';
 import type { VouchedPerson } from '../core/person.ts';
 import type { PriceState } from '../core/price.ts';
-import type { Keyring } from '../lib/seal.ts';
+import type { Keyring, SealKey } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
+import type { EndUserPlace } from '../policy/end-user-places.ts';
 import type { AdmitPerson, AdmittedPerson } from '../policy/jwt.ts';
 import type { AskWhole } from '../upstream/way-out.ts';
 import type { DirectoryNews } from './directory-desk.ts';
@@ -48,6 +49,8 @@ export type ToWorker =
   /** Stop accepting; what is in flight has this many milliseconds. */
   | { type: 'drain'; deadlineMs: number }
   | { type: 'price'; id: number; price: PriceState }
+  /** Absent: his past cannot be told now. */
+  | { type: 'end_user'; id: number; place?: EndUserPlace }
   /** Absent: not let in. `error`: that cannot be told now. */
   | { type: 'person'; id: number; admitted?: AdmittedPerson; error?: true };
 
@@ -62,6 +65,7 @@ export type ToMain =
   | { type: 'journal'; position: JournalPosition }
   | { type: 'log'; level: LogLevel; fields: Record<string, unknown>; message: string }
   | { type: 'price_request'; id: number; request: PriceRequest }
+  | { type: 'end_user_request'; id: number; endUser: string }
   /** Whom a genuine token stands for. */
   | { type: 'person_request'; id: number; person: VouchedPerson };
 
@@ -75,6 +79,8 @@ export interface WorkerBoot {
   dataDir: string;
   controlSocketPath: string;
   shared: SharedMemory;
+  /** Seals recorded bodies. */
+  bodyKey: SealKey;
 }
 
 /** What `buildDataPlane` is handed, inside a worker. */
@@ -85,11 +91,14 @@ export interface WorkerContext {
   /** The control plane (admin, console, metrics, demo provider) listens on this Unix socket. */
   controlSocketPath: string;
   shared: SharedState;
+  bodyKey: SealKey;
   journal: Journal;
   /** Written by main's logger. Never pass bodies or secrets. */
   log: Log;
   askPrice: (request: PriceRequest) => Promise<PriceState>;
   admitPerson: AdmitPerson;
+  /** Where an end user counts; rejects where main cannot tell. */
+  placeEndUser: (endUser: string) => Promise<EndUserPlace>;
   /** Wall clock, milliseconds. */
   now: () => number;
 }

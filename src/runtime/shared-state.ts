@@ -9,6 +9,8 @@
 import { type AccountsMemory } from '../ledger/accounts-memory.ts';
 import { type AccountsOverview, createAccountsOverview } from '../ledger/accounts-overview.ts';
 import { type Accounts, openAccounts } from '../ledger/accounts.ts';
+import { type EndUserMemory, type PlaceMarks, createEndUserMemory, placeMarks } from '../policy/end-user-memory.ts';
+import { leased } from '../policy/leases.ts';
 import { type Limiter, openLimiter } from '../policy/limiter.ts';
 import { type LimitsMemory, createLimitsMemory, limitsViews, reclaimLimits } from '../policy/limits-memory.ts';
 import { SLOT_SPACE } from './slots.ts';
@@ -29,6 +31,7 @@ export interface SharedMemory {
   epochMs: number;
   accounts: AccountsMemory;
   limits: LimitsMemory;
+  endUsers: EndUserMemory;
 }
 
 /** A worker's view. */
@@ -37,6 +40,7 @@ export interface SharedState {
   readonly accounts: Accounts;
   /** Requests, tokens and calls at once. */
   readonly limiter: Limiter;
+  readonly endUsers: PlaceMarks;
   /** So many facts wait for a store that is down that calls under a hard budget must be refused. */
   storeIsBehind(): boolean;
   /** False: the process would hold more than its budget of bytes; nothing was reserved. */
@@ -61,6 +65,9 @@ export interface SlotReading {
 export interface SharedOverview {
   readonly memory: SharedMemory;
   readonly accounts: AccountsOverview;
+  readonly endUsers: PlaceMarks;
+  /** How many hold a lease of this slot. */
+  leased(slot: number): number;
   setMaxInflightBytes(bytes: number): void;
   setStoreIsBehind(isBehind: boolean): void;
   /** Takes back all that a dead worker held, but for money, which its journal decides on; answers the slot's new generation. Only after the thread is gone. */
@@ -75,13 +82,16 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
   const { windows, leases } = SLOT_SPACE;
   const limits = createLimitsMemory({ windows, leases, workers: slots }, threadsClockMs());
   const limitsSeen = limitsViews(limits);
-  const memory: SharedMemory = { buffer, slots, epochMs: nowMs, accounts: accounts.memory, limits };
+  const endUsers = createEndUserMemory(threadsClockMs());
+  const memory: SharedMemory = { buffer, slots, epochMs: nowMs, accounts: accounts.memory, limits, endUsers };
   const words = new Int32Array(buffer);
   const load = (worker: number, field: number): number => Atomics.load(words, at(worker, field));
   Atomics.store(words, HEADER.maxInflightKib, 2 ** 31 - 1);
   return {
     memory,
     accounts,
+    endUsers: placeMarks(endUsers, threadsClockMs),
+    leased: (slot) => leased(limitsSeen.leases, slot),
     setMaxInflightBytes: (bytes) => {
       Atomics.store(words, HEADER.maxInflightKib, Math.ceil(bytes / KIB));
     },
@@ -118,6 +128,7 @@ export function openSharedState(memory: SharedMemory, worker: number): SharedSta
   };
   return {
     accounts: openAccounts(memory.accounts, worker),
+    endUsers: placeMarks(memory.endUsers, threadsClockMs),
     limiter: openLimiter(memory.limits, worker, threadsClockMs),
     storeIsBehind: () => Atomics.load(words, HEADER.storeIsBehind) === 1,
     reserveBytes: (wanted) => {

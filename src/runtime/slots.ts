@@ -20,6 +20,8 @@ export const SLOT_SPACE: SlotSpace = { windows: 131_072, leases: 131_072, accoun
 export interface SlotBook {
   /** Throws SlotsExhausted where the memory has none left. */
   slotOf: SlotOf;
+  /** The same, for an account that whoever asks fills himself. */
+  ownSlotOf: SlotOf;
   /** Gives back all places of a scope that is gone. */
   forget: (scope: Scope) => void;
   /** Accounts that nobody has filled yet: whoever puts rules in force does so first. Where filling them fails, they stay to be filled. */
@@ -57,16 +59,22 @@ export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook 
   };
   const places = new Map<Scope, readonly Place[]>();
   const unfilled = new Map<number, NewAccount>();
+  const slotOf: SlotOf = (scope, kind) => {
+    const own = places.get(scope) ?? [];
+    const known = own.find((place) => place.kind === kind);
+    if (known !== undefined) return known.slot;
+    const memory = memories[memoryFor(kind)];
+    const isReused = memory.next === memory.size;
+    const slot = take(memory, nowMs());
+    places.set(scope, [...own, { kind, slot }]);
+    if (memory === memories.accounts) unfilled.set(slot, { slot, scope, isReused, ...windowOf(kind) });
+    return slot;
+  };
   return {
-    slotOf(scope, kind) {
-      const own = places.get(scope) ?? [];
-      const known = own.find((place) => place.kind === kind);
-      if (known !== undefined) return known.slot;
-      const memory = memories[memoryFor(kind)];
-      const isReused = memory.next === memory.size;
-      const slot = take(memory, nowMs());
-      places.set(scope, [...own, { kind, slot }]);
-      if (memory === memories.accounts) unfilled.set(slot, { slot, scope, isReused, ...windowOf(kind) });
+    slotOf,
+    ownSlotOf(scope, kind) {
+      const slot = slotOf(scope, kind);
+      if (memoryFor(kind) === 'accounts') unfilled.delete(slot);
       return slot;
     },
     forget(scope) {

@@ -53,7 +53,7 @@ async function crewOf(workers: number, options: { heapMb?: number; port?: number
     workers,
     heapMb: options.heapMb ?? 256,
     runId: 'test',
-    boot: { version: '0', dataDir, controlSocketPath: '' },
+    boot: { version: '0', dataDir, controlSocketPath: '', bodyKey: { id: '', key: new Uint8Array() } },
     shared: createSharedOverview(workers, Date.now()),
     log,
     now: Date.now,
@@ -63,6 +63,7 @@ async function crewOf(workers: number, options: { heapMb?: number; port?: number
     priceOf: ({ upstreamModel }) =>
       upstreamModel === 'm' ? Promise.resolve({ status: 'free' }) : Promise.reject(new Error('unknown')),
     admitPerson: () => Promise.reject(new Error('nobody')),
+    placeEndUser: () => Promise.reject(new Error('nowhere')),
     onGivingUp: (reason) => crew.givenUp.push(reason),
   });
   running = supervisor;

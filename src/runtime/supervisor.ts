@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Snapshot } from '../config/snapshot.ts';
 import type { PriceState } from '../core/price.ts';
+import type { EndUserPlace } from '../policy/end-user-places.ts';
 import type { AdmitPerson } from '../policy/jwt.ts';
 import type { DirectoryNews } from './directory-desk.ts';
 import type { JournalPosition } from './journal.ts';
@@ -24,7 +25,7 @@ export interface SupervisorOptions {
   heapMb: number;
   /** Makes every thread's name unique over all runs on this data directory. */
   runId: string;
-  boot: Pick<WorkerBoot, 'version' | 'dataDir' | 'controlSocketPath'>;
+  boot: Pick<WorkerBoot, 'version' | 'dataDir' | 'controlSocketPath' | 'bodyKey'>;
   shared: SharedOverview;
   log: Log;
   now: () => number;
@@ -34,6 +35,7 @@ export interface SupervisorOptions {
   priceOf: (request: PriceRequest) => Promise<PriceState>;
   /** Whom a vouched person is here. */
   admitPerson: AdmitPerson;
+  placeEndUser: (endUser: string) => Promise<EndUserPlace>;
   /** The whole directory, for a worker that knows nothing. */
   directory: () => DirectoryNews;
   onGivingUp: (reason: string) => void;
@@ -182,6 +184,12 @@ function receive(message: ToMain, thread: WorkerThread, options: SupervisorOptio
     options.priceOf(request).then(
       (price) => thread.post({ type: 'price', id, price }),
       () => thread.post({ type: 'price', id, price: { status: 'unpriced' } }),
+    );
+  } else if (message.type === 'end_user_request') {
+    const { id, endUser } = message;
+    options.placeEndUser(endUser).then(
+      (place) => thread.post({ type: 'end_user', id, place }),
+      () => thread.post({ type: 'end_user', id }),
     );
   } else if (message.type === 'person_request') {
     const { id, person } = message;

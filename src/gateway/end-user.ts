@@ -1,0 +1,47 @@
+/** The one behind the key, as the client names him: in a header of the operator's choice, in `user`, or in `metadata.user_id`. */
+import { createHash } from 'node:crypto';
+
+import { GatewayError } from '../core/errors.ts';
+import type { Rules } from '../core/rules.ts';
+import { readString } from '../lib/json-scan.ts';
+import type { ClientBody } from './body.ts';
+import type { Exchange } from './exchange.ts';
+
+const MAX_LENGTH = 128;
+/** Hexadecimal digits that keep two long names apart which begin alike. */
+const TAIL_LENGTH = 16;
+
+/** Undefined where the client names nobody. Longer names are cut to 128 characters, the end of them a hash of the whole. */
+export function endUserOf({ line, request }: Exchange, body: ClientBody): string | undefined {
+  const { header } = line.snapshot.endUsers;
+  const told = header === undefined ? undefined : request.headers[header];
+  const name = (typeof told === 'string' && told !== '' ? told : nameIn(body)) ?? '';
+  if (name === '') return undefined;
+  const clean = name.replaceAll(/\p{Cc}/gu, '?');
+  if (clean.length <= MAX_LENGTH) return clean;
+  const tail = createHash('sha256').update(name).digest('hex').slice(0, TAIL_LENGTH);
+  return `${clean.slice(0, MAX_LENGTH - TAIL_LENGTH - 1)}~${tail}`;
+}
+
+function nameIn({ bytes, scan: { members } }: ClientBody): string | undefined {
+  const user = readString(bytes, members.get('user'));
+  const span = members.get('metadata');
+  if (user !== undefined || span === undefined) return user;
+  const metadata = JSON.parse(bytes.toString('utf8', span.valueStart, span.valueEnd)) as { user_id?: unknown } | null;
+  return typeof metadata?.user_id === 'string' ? metadata.user_id : undefined;
+}
+
+/** The rules that hold for the exchange's end user; a promise where main must be asked for his place. Throws store_down where his past cannot be told. */
+export function endUserRules({ endUser, line, plane }: Exchange): Rules | undefined | Promise<Rules> {
+  const { rules } = line.snapshot.endUsers;
+  if (endUser === undefined || rules === undefined) return undefined;
+  const found = plane.endUsers.rulesOf(endUser, rules);
+  return found instanceof Promise ? found.catch(untold) : found;
+}
+
+const RETRY_S = 5;
+
+function untold(cause: unknown): never {
+  const message = 'What this end user has spent cannot be looked up now';
+  throw new GatewayError('store_down', { cause, details: { message, retryAfterS: RETRY_S } });
+}

@@ -1,0 +1,162 @@
+/**
+ * Main's side of limits for end users: at most so many are live, each with a place of its own in shared memory; all others share one, `end_user:other`. A place whose
+ * end user was silent for a minute, and has nothing under way, may be given to another.
+ */
+import type { Budget, Limits, Scope, SlotKind } from '../core/rules.ts';
+import { OTHER_PLACE, type PlaceMarks } from './end-user-memory.ts';
+
+/** What holds for each end user. */
+export interface EndUserRules {
+  maxLive: number;
+  limits: Limits;
+  budgets: readonly Budget[];
+}
+
+/** Where an end user counts. It holds as long as the place has this generation. */
+export interface EndUserPlace {
+  scope: Scope;
+  place: number;
+  generation: number;
+  slots: Readonly<Partial<Record<SlotKind, number>>>;
+}
+
+export interface EndUserPlaces {
+  /** Before a configuration is in force: everybody asks anew, and finds what it wants. */
+  configure(rules: EndUserRules | undefined): void;
+  /** Rejects where a hard budget's past cannot be told; then he has no place. */
+  placeOf(endUser: string): Promise<EndUserPlace>;
+}
+
+export interface EndUserPlacesParts {
+  marks: PlaceMarks;
+  slotOf: (scope: Scope, kind: SlotKind) => number;
+  /** How many exchanges are under way at this slot of leases. */
+  leased: (slot: number) => number;
+  /** Fills the account with what the scope has spent in the present window. */
+  fill: (slot: number, scope: Scope, budget: Budget) => Promise<void>;
+}
+
+/** What is longer ago has left every window of requests and tokens. */
+const SILENT_MS = 62_000;
+
+interface Place {
+  endUser: string | undefined;
+  generation: number;
+  slots: Partial<Record<SlotKind, number>>;
+  /** Accounts that hold this end user's past. */
+  filled: Set<SlotKind>;
+}
+
+interface Book {
+  parts: EndUserPlacesParts;
+  rules: EndUserRules;
+  places: Place[];
+  byName: Map<string, number>;
+  /** Where the search for a silent place goes on. */
+  hand: number;
+}
+
+export function createEndUserPlaces(parts: EndUserPlacesParts, first?: EndUserRules): EndUserPlaces {
+  const asked = new Map<string, Promise<EndUserPlace>>();
+  const rules = first ?? { maxLive: 0, limits: {}, budgets: [] };
+  const book: Book = { parts, rules, places: [newPlace()], byName: new Map(), hand: 0 };
+  return {
+    configure: (next) => configure(book, next ?? { ...book.rules, maxLive: 0 }),
+    placeOf(endUser) {
+      const underWay = asked.get(endUser);
+      if (underWay !== undefined) return underWay;
+      const answer = placed(book, endUser).finally(() => asked.delete(endUser));
+      asked.set(endUser, answer);
+      return answer;
+    },
+  };
+}
+
+function configure(book: Book, rules: EndUserRules): void {
+  book.rules = rules;
+  const kinds = new Set(rules.budgets.map(budgetKind));
+  for (const [number, place] of book.places.entries()) {
+    // Nothing is counted in an account without a budget: its past must be looked up when there is one again.
+    place.filled = new Set([...place.filled].filter((kind) => kinds.has(kind)));
+    if (number > rules.maxLive && place.endUser !== undefined) book.byName.delete(place.endUser);
+    renew(book, number);
+  }
+}
+
+async function placed(book: Book, endUser: string): Promise<EndUserPlace> {
+  const number = find(book, endUser);
+  const place = book.places[number]!;
+  const scope: Scope = number === OTHER_PLACE ? 'end_user:other' : `end_user:${endUser}`;
+  const slots = slotsOf(book, place, `end_user:#${number}`);
+  try {
+    await fillAll(book, place, scope);
+  } catch (error) {
+    // What was filled in part must be asked for again.
+    renew(book, number);
+    throw error;
+  }
+  return { scope, place: number, generation: place.generation, slots };
+}
+
+/** The place of this end user, or a free one that is now his; the common one where none is free. */
+function find(book: Book, endUser: string): number {
+  const { rules, places, byName, parts } = book;
+  const known = byName.get(endUser);
+  if (known !== undefined) return known;
+  const number = places.length <= rules.maxLive ? places.push(newPlace()) - 1 : silentPlace(book);
+  if (number === OTHER_PLACE) return number;
+  const before = places[number]!;
+  if (before.endUser !== undefined) byName.delete(before.endUser);
+  byName.set(endUser, number);
+  places[number] = { ...before, endUser, filled: new Set() };
+  renew(book, number);
+  // Until he uses it himself.
+  parts.marks.use(number);
+  return number;
+}
+
+function silentPlace(book: Book): number {
+  const most = Math.min(book.places.length - 1, book.rules.maxLive);
+  for (let looked = 0; looked < most; looked++) {
+    book.hand = (book.hand % most) + 1;
+    if (!isSilent(book, book.hand)) continue;
+    renew(book, book.hand);
+    // Who used it in between saw the old generation, and is seen here: then it stays his, by another.
+    if (isSilent(book, book.hand)) return book.hand;
+  }
+  return OTHER_PLACE;
+}
+
+function isSilent({ places, parts }: Book, number: number): boolean {
+  const { concurrent } = places[number]!.slots;
+  return parts.marks.idleMs(number) > SILENT_MS && (concurrent === undefined || parts.leased(concurrent) === 0);
+}
+
+function renew({ places, parts }: Book, number: number): void {
+  places[number]!.generation = parts.marks.renew(number);
+}
+
+function slotsOf({ rules, parts }: Book, { slots }: Place, scope: Scope): EndUserPlace['slots'] {
+  const kinds: SlotKind[] = ['concurrent'];
+  if (rules.limits.rpm !== undefined) kinds.push('requests');
+  if (rules.limits.tpm !== undefined) kinds.push('tokens');
+  for (const kind of [...kinds, ...rules.budgets.map(budgetKind)]) slots[kind] ??= parts.slotOf(scope, kind);
+  return { ...slots };
+}
+
+async function fillAll({ rules, parts }: Book, place: Place, scope: Scope): Promise<void> {
+  for (const budget of rules.budgets) {
+    const kind = budgetKind(budget);
+    if (place.filled.has(kind)) continue;
+    await parts.fill(place.slots[kind]!, scope, budget);
+    place.filled.add(kind);
+  }
+}
+
+function newPlace(): Place {
+  return { endUser: undefined, generation: 0, slots: {}, filled: new Set() };
+}
+
+export function budgetKind({ window, timeZone }: Budget): SlotKind {
+  return `budget:${window}:${timeZone}`;
+}
