@@ -51,7 +51,7 @@ export function isLive(key: Pick<Key, 'blocked' | 'expiresAtMs'>, nowMs: number)
 }
 
 /** A user's roles by group: ids tell which kind of group it is. */
-export function rolesOf(memberships: readonly Membership[]): Required<Pick<Party, 'teams' | 'orgs'>> {
+function rolesOf(memberships: readonly Membership[]): Required<Pick<Party, 'teams' | 'orgs'>> {
   const roles = (prefix: string) =>
     Object.fromEntries(memberships.filter(({ group }) => group.startsWith(prefix)).map(({ group, role }) => [group, role]));
   return { teams: roles('team_'), orgs: roles('org_') } as Required<Pick<Party, 'teams' | 'orgs'>>;
