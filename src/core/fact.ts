@@ -82,7 +82,7 @@ export interface BodyFact {
   id: string;
   atMs: number;
   part: 'request' | 'response';
-  /** Base64. */
+  /** As lib/seal.ts makes it, for this exchange and part. */
   sealed: string;
   /** Of the whole body, before it was cut to what a record may hold. */
   bytes: number;

@@ -7,12 +7,20 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 /** Every purpose has a key of its own. */
 export type SealPurpose = 'cred/v1' | 'body/v1' | 'sign-on/v1';
 
+/** The key of one purpose, for a thread that seals and opens nothing. */
+export interface SealKey {
+  /** Of the master key. */
+  id: string;
+  key: Uint8Array;
+}
+
 export interface Keyring {
   /** Of the key that seals: eight hex digits, no secret. */
   currentId: string;
   ids: readonly string[];
   /** `belonging`: table, row and column. */
   seal(purpose: SealPurpose, belonging: readonly string[], text: string): string;
+  keyFor(purpose: SealPurpose): SealKey;
   /** Undefined: sealed by a key that we do not have, for something else, or not what was sealed. */
   open(purpose: SealPurpose, belonging: readonly string[], sealed: string): string | undefined;
 }
@@ -27,16 +35,12 @@ export function createKeyring(masters: readonly Buffer[], random: (size: number)
   const keys = new Map(masters.map((master) => [idOf(master), createDeriver(master)] as const));
   const [currentId] = keys.keys();
   if (currentId === undefined) throw new Error('a keyring needs a key');
+  const keyFor = (purpose: SealPurpose): SealKey => ({ id: currentId, key: keys.get(currentId)!(purpose) });
   return {
     currentId,
     ids: [...keys.keys()],
-    seal(purpose, belonging, text) {
-      const nonce = random(NONCE_BYTES);
-      const cipher = createCipheriv(CIPHER, keys.get(currentId)!(purpose), nonce, { authTagLength: TAG_BYTES });
-      cipher.setAAD(additional(belonging));
-      const bytes = Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]);
-      return `1.${currentId}.${bytes.toString('base64url')}`;
-    },
+    seal: (purpose, belonging, text) => sealUnder(keyFor(purpose), { belonging, text, random }),
+    keyFor,
     open(purpose, belonging, sealed) {
       const [version, id = '', body = ''] = sealed.split('.');
       const keyOf = keys.get(id);
@@ -52,6 +56,23 @@ export function createKeyring(masters: readonly Buffer[], random: (size: number)
       }
     },
   };
+}
+
+/** `belonging`: table, row and column. */
+export function sealUnder(
+  { id, key }: SealKey,
+  { belonging, text, random }: { belonging: readonly string[]; text: string; random: (size: number) => Buffer },
+): string {
+  const nonce = random(NONCE_BYTES);
+  const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+  cipher.setAAD(additional(belonging));
+  const bytes = Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+  return `1.${id}.${bytes.toString('base64url')}`;
+}
+
+/** What a recorded body belongs to. */
+export function bodyBelonging({ id, part }: { id: string; part: string }): readonly string[] {
+  return ['recorded_bodies', id, part];
 }
 
 /** The id of the key that a text was sealed with. */

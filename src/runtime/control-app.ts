@@ -15,6 +15,7 @@ import { openApiDocument } from '../control/openapi.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
 import { identifyBySession } from '../control/people/identify.ts';
 import { ADMIN_ROUTES } from '../control/routes/table.ts';
+import { type Keyring, bodyBelonging } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import type { Control, WorkerStatus } from './messages.ts';
 import { errorText } from './start-error.ts';
@@ -22,6 +23,7 @@ import { errorText } from './start-error.ts';
 export interface ControlAppParts {
   directory: DirectoryService;
   people: PeopleDesk;
+  ring: Keyring;
   control: Control;
   store: Store;
   version: string;
@@ -61,17 +63,19 @@ export function controlAppOf(parts: ControlAppParts): Hono {
 }
 
 function servicesOf(parts: ControlAppParts): Services {
+  let document: ReturnType<typeof openApiDocument> | undefined;
   const { control, store, directory, snapshot } = parts;
   return {
     config: control.config,
     tryProvider: control.tryProvider,
     store,
+    openBody: (whose, sealed) => parts.ring.open('body/v1', bodyBelonging(whose), sealed),
     directory,
     people: parts.people,
     snapshot,
     nowMs: Date.now,
     random: randomBytes,
-    openApi: () => openApiDocument(ADMIN_ROUTES, parts.version),
+    openApi: () => (document ??= openApiDocument(ADMIN_ROUTES, parts.version)),
     metricsText: control.metricsText,
     status: () => ({
       version: parts.version,

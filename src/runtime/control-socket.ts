@@ -3,6 +3,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { DirectoryService } from '../control/directory/directory.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
 import { serveControl } from '../control/server.ts';
+import type { Keyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import type { Control } from './messages.ts';
 import { errorText } from './start-error.ts';
@@ -17,6 +18,7 @@ export interface ControlSocketParts {
   store: Store;
   directory: DirectoryService;
   people: PeopleDesk;
+  ring: Keyring;
   snapshot: () => Snapshot;
 }
 

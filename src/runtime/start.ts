@@ -10,15 +10,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { formatIssue } from '../config/issue.ts';
 import { type Candidate, type Live, type Reload, watchConfig } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
+import type { EndUserPlaces } from '../policy/end-user-places.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
-import { createKeyring } from '../lib/seal.ts';
-import type { Store } from '../store/store.ts';
+import { type Keyring, createKeyring } from '../lib/seal.ts';
 import { type OpenReservations, createOpenReservations } from '../ledger/open-reservations.ts';
 import { type DirectoryOptions, type MainDirectory, createDirectory } from './directory.ts';
 import { openControl } from './control-socket.ts';
 import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
 import { markRead } from './journal-files.ts';
+import { endUserPlaces } from './end-users.ts';
 import { type JournalReader, type JournalReaderOptions, createJournalReader } from './journal-reader.ts';
 import { readKek } from './kek.ts';
 import { createPeople } from './people.ts';
@@ -70,7 +71,6 @@ export async function start(settings: StartSettings): Promise<Running> {
   const storeThread = storeThreadOf(late);
   const context = controlContext({ settings, dataDir, minted, late, storeThread });
   const control = await settings.buildControl(context);
-  late.control = control;
   const first = valid(await control.config.loadFile());
   const configured = first.snapshot.server;
   const bound = await bind(configured);
@@ -79,16 +79,17 @@ export async function start(settings: StartSettings): Promise<Running> {
   const { reader, reservations } = await readJournals({ dataDir, control, storeThread });
   const shared = createSharedOverview(bound.workers, Date.now());
   const snapshot = (): Snapshot => current;
-  Object.assign(late, { reader, shared, snapshot });
+  Object.assign(late, { control, reader, shared, snapshot });
   await storeThread.open(storeBoot(dataDir, first.snapshot));
   const layered = valid(await control.config.load().catch(asStartError));
   current = pinListener(layered.snapshot, { configured, bound }).snapshot;
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
-  const managed = { control, store: storeThread.store, directory: directory.service, snapshot };
-  const people = createPeople({ ...managed, ring: context.kek.ring });
-  const crewParts = { settings, dataDir, control, directory, people, reader, shared, reservations, storeThread };
-  const { supervisor, collected } = supervise(crewParts);
-  late.supervisor = supervisor;
+  const { ring } = context.kek;
+  const managed = { control, store: storeThread.store, directory: directory.service, snapshot, ring };
+  const endUsers = endUserPlaces({ ...context, shared, rules: current.endUsers.rules, nowMs: Date.now });
+  const people = createPeople(managed);
+  const crewParts = { settings, dataDir, control, directory, people, endUsers, reader, shared, reservations, storeThread, ring };
+  const { supervisor, collected } = supervise(crewParts, late);
   const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
@@ -99,6 +100,7 @@ export async function start(settings: StartSettings): Promise<Running> {
     const { snapshot, ignored } = pinListener(next, { configured, bound });
     if (next.store.url !== first.snapshot.store.url) ignored.push('store.url');
     await directory.prepare(snapshot);
+    endUsers.configure(snapshot.endUsers.rules);
     current = snapshot;
     storeThread.keepFor(snapshot.store.retention);
     return inForce(snapshot, { ignored, supervisor, control });
@@ -279,6 +281,7 @@ async function bind(configured: ServerSettings): Promise<ServerSettings> {
 interface SuperviseParts {
   directory: MainDirectory;
   people: PeopleDesk;
+  endUsers: EndUserPlaces;
   settings: StartSettings;
   dataDir: DataDir;
   control: Control;
@@ -286,14 +289,18 @@ interface SuperviseParts {
   shared: SharedOverview;
   reservations: OpenReservations;
   storeThread: StoreThread;
+  ring: Keyring;
 }
 
 /** `collected` resolves when the journals of all workers that have died so far are read. */
-function supervise(parts: SuperviseParts): {
+function supervise(
+  parts: SuperviseParts,
+  late: LateParts,
+): {
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
 } {
-  const { settings, dataDir, control, directory, people, reader, shared, reservations, storeThread } = parts;
+  const { settings, dataDir, control, directory, people, endUsers, reader, shared, reservations, storeThread, ring } = parts;
   let collecting: Promise<unknown> = Promise.resolve();
   const { slots } = shared.memory;
   const supervisor = createSupervisor({
@@ -301,7 +308,12 @@ function supervise(parts: SuperviseParts): {
     workers: slots,
     heapMb: heapLimitMb(Math.min(totalmem(), process.constrainedMemory() || Infinity), slots),
     runId: Date.now().toString(36),
-    boot: { version: settings.version, dataDir: dataDir.path, controlSocketPath: dataDir.controlSocketPath },
+    boot: {
+      version: settings.version,
+      dataDir: dataDir.path,
+      controlSocketPath: dataDir.controlSocketPath,
+      bodyKey: ring.keyFor('body/v1'),
+    },
     shared,
     log: control.log,
     now: Date.now,
@@ -324,9 +336,11 @@ function supervise(parts: SuperviseParts): {
     },
     priceOf: control.priceOf,
     admitPerson: (person) => people.admit(person, 'token'),
+    placeEndUser: (endUser) => endUsers.placeOf(endUser),
     directory: directory.whole,
     onGivingUp: settings.onGivingUp,
   });
+  late.supervisor = supervisor;
   return { supervisor, collected: () => collecting };
 }
 

@@ -28,13 +28,14 @@ export function runWorker(build: (context: WorkerContext) => DataPlane): void {
   // What was recorded before the turn that threw is written before the thread dies.
   process.on('uncaughtExceptionMonitor', () => journal.close());
   const { answered, ...asking } = createMainDesk(post);
-  const { worker, version, dataDir, controlSocketPath } = boot;
+  const { worker, version, dataDir, controlSocketPath, bodyKey } = boot;
   const plane = build({
     worker,
     version,
     dataDir,
     controlSocketPath,
     shared,
+    bodyKey,
     journal,
     log,
     ...asking,

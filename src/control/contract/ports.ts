@@ -13,11 +13,13 @@ export interface Services {
   directory: DirectoryService;
   people: PeopleDesk;
   store: Store;
+  /** A recorded body; undefined: it was sealed under a key that is not there any more. */
+  openBody: (whose: { id: string; part: string }, sealed: string) => string | undefined;
   /** The snapshot in force. */
   snapshot: () => Snapshot;
   status: () => ControlStatus;
   /** The OpenAPI document of all routes. */
-  openApi: () => Record<string, unknown>;
+  openApi: () => Promise<Record<string, unknown>>;
   /** Prometheus text. */
   metricsText: () => Promise<string>;
   /** Wall clock, milliseconds. */

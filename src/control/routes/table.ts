@@ -1,6 +1,7 @@
 /** Every route of the control plane, resource by resource. A part adds its list here. */
 import type { AdminRoute } from '../contract/route.ts';
 import { auditRoutes } from './audit.ts';
+import { bodyRoutes } from './bodies.ts';
 import { documentRoutes } from '../config/document-routes.ts';
 import { credentialRoutes, entryRoutes } from '../config/entry-routes.ts';
 import { endUserRoutes } from './end-users.ts';
@@ -17,6 +18,7 @@ import { usageRoutes } from './usage.ts';
 
 export const ADMIN_ROUTES: readonly AdminRoute[] = [
   ...auditRoutes,
+  ...bodyRoutes,
   ...credentialRoutes,
   ...documentRoutes,
   ...endUserRoutes,

@@ -79,7 +79,7 @@ export interface RequestDetail extends RequestLine {
 export interface RecordedBody {
   part: 'request' | 'response';
   atMs: number;
-  /** Base64; whoever sealed it can open it. */
+  /** As lib/seal.ts makes it, for this exchange and part. */
   sealed: string;
   bytes: number;
 }
