@@ -5,6 +5,9 @@
 import { randomBytes } from 'node:crypto';
 
 import type { Snapshot } from './config/snapshot.ts';
+import { GatewayError } from './core/errors.ts';
+import { createEstimator } from './ledger/estimate.ts';
+import { createWindows } from './ledger/window.ts';
 import { type Exchange, cutForDrain } from './gateway/exchange.ts';
 import { type Line, createLine } from './gateway/line.ts';
 import type { Plane } from './gateway/plane.ts';
@@ -15,8 +18,10 @@ import { type TokensParts, createTokens } from './gateway/tokens.ts';
 import type { Edge } from './http/edge.ts';
 import { createEdge } from './http/server.ts';
 import { createIdSource } from './lib/ids.ts';
+import { bodyBelonging, sealUnder } from './lib/seal.ts';
 import { createDirectoryIndex } from './policy/directory-index.ts';
 import type { CallerOfToken } from './policy/jwt.ts';
+import { createEndUsers } from './policy/end-users.ts';
 import { createRaise } from './policy/raise.ts';
 import { createTokenHistory } from './policy/token-history.ts';
 import type { DataPlane, WorkerContext } from './runtime/messages.ts';
@@ -67,6 +72,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
         directory,
         nowMs: context.now,
       });
+      context.journal.setSync(snapshot.ledger.sync);
       force = {
         snapshot,
         line: createLine(snapshot, directory, tokens),
@@ -118,9 +124,18 @@ function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel,
     send: (request) => inForce().send(request),
     priceOf: (target) => inForce().priceOf(target),
     limiter: shared.limiter,
+    accounts: shared.accounts,
+    windowOf: createWindows(),
+    estimator: createEstimator(),
     tokenHistory: createTokenHistory(),
+    endUsers: createEndUsers({ marks: shared.endUsers, ask: context.placeEndUser, nowMs: () => performance.now() }),
     storeIsBehind: () => shared.storeIsBehind(),
+    sealBody: (whose, text) => sealUnder(context.bodyKey, { belonging: bodyBelonging(whose), text, random: randomBytes }),
     record: (fact) => journal.append(fact),
+    commit: () => {
+      const done = journal.commit();
+      return done instanceof Promise ? done.then(orRefuse) : orRefuse(done);
+    },
     raise: createRaise({ record: (event) => journal.append(event), nowMs: context.now, eventId: ids.eventId }),
     began: (exchange) => {
       live.add(exchange);
@@ -149,6 +164,12 @@ function tokensOf({ jwt }: Snapshot, before: Force | undefined, parts: Omit<Toke
 
 function newEgress(context: WorkerContext, snapshot: Snapshot, wheel: Plane['wheel']): Egress {
   return createEgress(snapshot.egress, { wheel, userAgent: `signalbox/${context.version}` });
+}
+
+function orRefuse(isRecorded: boolean): void {
+  if (isRecorded) return;
+  const message = 'What a request may cost cannot be recorded now';
+  throw new GatewayError('store_down', { details: { message, retryAfterS: 1 } });
 }
 
 /** Connections survive a reload that does not concern them. */

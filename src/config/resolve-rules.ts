@@ -10,14 +10,14 @@ export interface WantedRules {
   budgets: readonly Budget[];
 }
 
-export function wantedRules({ limits, budget, budgets }: RulesConfig): WantedRules {
+export function wantedRules({ limits, budget, budgets }: RulesConfig, timeZone = 'UTC'): WantedRules {
   const all = [...(budget === undefined ? [] : [budget]), ...(budgets ?? [])];
   return {
     ...(limits !== undefined && { limits }),
     budgets: all.map(({ limit_usd, window, time_zone, hard, mode, unpriced }) => ({
       limitNanoUsd: Math.round(limit_usd * NANO_PER_USD),
       window,
-      timeZone: time_zone,
+      timeZone: time_zone ?? timeZone,
       hard,
       mode,
       unpriced,

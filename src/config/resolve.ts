@@ -103,6 +103,7 @@ export function resolveModel(
     name: config.name,
     ...(config.name.endsWith('*') && { wildcardPrefix: config.name.slice(0, -1) }),
     targets,
+    ...(config.record_bodies && { recordBodies: true as const }),
     ...(contextWindow !== undefined && { contextWindow }),
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
     ...(capabilities !== undefined && { capabilities: [...capabilities] }),
@@ -182,8 +183,11 @@ function queryOf(target: TargetConfig, provider: Provider): ModelQuery {
   };
 }
 
-export function resolveKey(config: Config['keys'][number], { pepper, slotOf }: { pepper: string; slotOf: SlotOf }): KeyEntry {
-  const rules = placedRules(`key:${config.name}`, wantedRules(config), slotOf);
+export function resolveKey(
+  config: Config['keys'][number],
+  { pepper, slotOf, timeZone }: { pepper: string; slotOf: SlotOf; timeZone: string },
+): KeyEntry {
+  const rules = placedRules(`key:${config.name}`, wantedRules(config, timeZone), slotOf);
   return {
     id: config.name,
     name: config.name,

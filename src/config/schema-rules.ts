@@ -24,7 +24,9 @@ export const budgetSchema = z
       .enum(['hour', 'day', 'week', 'month', 'total'])
       .default('month')
       .describe('When it begins anew; weeks begin on Monday. `total`: never.'),
-    time_zone: text(timeZoneProblem).default('UTC').describe('Whose midnights begin a window, such as `Europe/Berlin`.'),
+    time_zone: text(timeZoneProblem)
+      .exactOptional()
+      .describe('Whose midnights begin a window, such as `Europe/Berlin`. Absent: `ledger.time_zone`; over the API, UTC.'),
     hard: z.boolean().default(true).describe('`true`: refuses what does not fit. `false`: only raises an event.'),
     mode: z
       .enum(['strict', 'stepped'])

@@ -6,15 +6,17 @@ import type { ResolvedModel } from '../routing/resolve.ts';
 import type { UpstreamAnswer } from '../upstream/types.ts';
 import { admitCaller, admitModel } from './admit.ts';
 import { attemptInTurn } from './attempt.ts';
+import { recordBodies, writeBodies } from './bodies.ts';
 import { readClientBody } from './body.ts';
 import { countLocally } from './count-tokens.ts';
-import { type Exchange, beginExchange, noteFailure, settle } from './exchange.ts';
+import { type Exchange, beginExchange, noteFailure } from './exchange.ts';
 import { guardBefore, guardsOf } from './guard.ts';
 import type { Plane } from './plane.ts';
 import { exchangeHeaders } from './reply-headers.ts';
 import { replyStream } from './reply-stream.ts';
 import { replyUnary } from './reply-unary.ts';
 import { refuseWhileStoreIsBehind } from './store-behind.ts';
+import { settle } from './settle.ts';
 import type { Surface } from './surface.ts';
 
 /** The route of a governed surface. */
@@ -39,8 +41,9 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     exchange.stream = asked.stream;
     exchange.askedModel = asked.model;
     exchange.resolved = servable(line.resolve(asked.model, exchange.caller), exchange);
-    refuseWhileStoreIsBehind(exchange);
+    recordBodies(exchange, asked.bytes, response);
     await admitModel(exchange, asked);
+    refuseWhileStoreIsBehind(exchange);
     const guards = guardsOf(exchange, 'request');
     const body = guards.length === 0 ? asked : await guardBefore(exchange, guards, asked);
     if (exchange.resolved.targets.length === 0 && surface.name === 'count_tokens') return countLocally(exchange, body, response);
@@ -56,6 +59,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
       for (const [name, value] of Object.entries(exchangeHeaders(exchange))) response.setHeader(name, value!);
     throw error;
   } finally {
+    writeBodies(exchange);
     settle(exchange);
   }
 }

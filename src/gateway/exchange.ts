@@ -4,15 +4,17 @@ import type { Caller } from '../core/directory.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { AttemptFact, ExchangeFact, GuardFact, Outcome } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
-import type { Scope } from '../core/rules.ts';
+import type { Rules, Scope } from '../core/rules.ts';
 import type { Usage } from '../core/usage.ts';
 import type { EdgeRequest } from '../http/edge.ts';
 import { parseTraceparent } from '../lib/ids.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
-import { type Admission, endAdmission } from './admit.ts';
+import type { Admission } from './admit.ts';
+import type { Recording } from './bodies.ts';
 import type { Line } from './line.ts';
 import type { Plane } from './plane.ts';
+import type { OpenSpend } from './spend.ts';
 import type { Surface } from './surface.ts';
 
 /** One call on its way through: what is known of it so far. It ends as one fact. */
@@ -33,11 +35,21 @@ export interface Exchange {
   caller?: Caller;
   /** What its limits gave it, until its end. */
   admission?: Admission;
+  /** As the client names him. */
+  endUser?: string | undefined;
+  /** What holds for him, and his scope; none where nobody is named, or nothing holds. */
+  endUserRules?: readonly Rules[];
   askedModel?: string;
   resolved?: ResolvedModel;
+  /** Bodies that are to be kept. */
+  recording?: Recording;
   /** The target whose answer the client gets. */
   target?: PricedTarget;
   usage?: Usage;
+  /** Its provider told no usage, or not all: what it is charged is our estimate. */
+  estimated?: boolean;
+  /** Money of the attempt under way, or of the last one. */
+  spend?: OpenSpend | undefined;
   finish?: string;
   upstreamModel?: string;
   cost?: Cost;
@@ -108,8 +120,15 @@ export function cutForDrain(exchange: Exchange): void {
   exchange.abort();
 }
 
-/** What the answer cost. Usage that no price covers is `unpriced`; no usage, no statement. */
-export function costOf(usage: Usage | undefined, state: PriceState): Cost | undefined {
+/** What the answer cost, at the price that was in force when it was sent. */
+export function priceUsage(exchange: Exchange): void {
+  const { usage, spend } = exchange;
+  const cost = spend === undefined ? undefined : costOf(usage, spend.priceState);
+  if (cost !== undefined) exchange.cost = cost;
+}
+
+/** Usage that no price covers is `unpriced`; no usage, no statement. */
+function costOf(usage: Usage | undefined, state: PriceState): Cost | undefined {
   if (usage === undefined) return undefined;
   if (state.status === 'free') return { nanoUsd: 0 };
   return state.status === 'priced' ? { nanoUsd: costNanoUsd(usage, state.price) } : { unpriced: true };
@@ -133,21 +152,6 @@ function outcomeOf(exchange: Exchange, error: GatewayError): Outcome {
   return exchange.attempts.length === 0 ? 'refused' : 'upstream_error';
 }
 
-/** The end, exactly once: cost, one fact, one exchange less under way. */
-export async function settle(exchange: Exchange): Promise<void> {
-  try {
-    const { plane, target, usage } = exchange;
-    if (exchange.cost === undefined && target !== undefined && usage !== undefined) {
-      const cost = costOf(usage, await plane.priceOf(target));
-      if (cost !== undefined) exchange.cost = cost;
-    }
-    plane.record(factOf(exchange));
-  } finally {
-    endAdmission(exchange);
-    exchange.plane.ended(exchange);
-  }
-}
-
 /** A fact that outgrows its frame in the journal would be lost, and its cost with it: nothing in it may be as long as a client or a provider likes. */
 const MAX_WARNINGS = 32;
 const MAX_WORD_LENGTH = 128;
@@ -156,7 +160,8 @@ function shortened({ param, reason }: Warning): Warning {
   return { param: param.slice(0, MAX_WORD_LENGTH), reason: reason.slice(0, 2 * MAX_WORD_LENGTH) };
 }
 
-function factOf(exchange: Exchange): ExchangeFact {
+/** The exchange as it is recorded, once it is over. */
+export function factOf(exchange: Exchange): ExchangeFact {
   const { request } = exchange;
   const totalMs = performance.now() - request.startedAt;
   return {
@@ -179,6 +184,7 @@ function factOf(exchange: Exchange): ExchangeFact {
     ...present({
       key: exchange.caller?.key.id,
       scopes: scopesOf(exchange),
+      endUser: exchange.endUser,
       model: exchange.resolved?.model.name,
       askedModel: exchange.askedModel?.slice(0, MAX_WORD_LENGTH),
       provider: exchange.target?.provider,
@@ -187,6 +193,7 @@ function factOf(exchange: Exchange): ExchangeFact {
       firstByteMs: exchange.firstByteAt === undefined ? undefined : exchange.firstByteAt - request.startedAt,
       finish: exchange.finish?.slice(0, MAX_WORD_LENGTH),
       usage: exchange.usage,
+      estimated: exchange.estimated,
       guards: exchange.guards,
       trace: tracePart(exchange.trace),
     }),
@@ -196,13 +203,21 @@ function factOf(exchange: Exchange): ExchangeFact {
 }
 
 /** All that the money of an exchange belongs to, as far as it is known; absent before anybody was authenticated. */
-export function scopesOf({ caller, resolved, target }: Exchange): readonly Scope[] | undefined {
+export function scopesOf(exchange: Exchange, target = exchange.target): readonly Scope[] | undefined {
+  const { caller, resolved } = exchange;
   if (caller === undefined) return undefined;
   return [
     ...caller.scopes,
+    ...endUserScopes(exchange),
     ...(resolved === undefined ? [] : [`model:${resolved.model.name}` as const]),
     ...(target === undefined ? [] : [`provider:${target.provider}` as const]),
   ];
+}
+
+/** All that share the common place share a scope. */
+function endUserScopes({ endUser, endUserRules }: Exchange): Scope[] {
+  if (endUser === undefined) return [];
+  return endUserRules === undefined ? [`end_user:${endUser}`] : endUserRules.map(({ scope }) => scope);
 }
 
 /** Without `tracestate`, which is the client's own word. */

@@ -1,6 +1,10 @@
 import type { PricedTarget } from '../config/snapshot.ts';
 import type { Fact, Raise } from '../core/fact.ts';
+import type { Accounts } from '../ledger/accounts.ts';
+import type { Estimator } from '../ledger/estimate.ts';
+import type { WindowOf } from '../ledger/window.ts';
 import type { PriceState } from '../core/price.ts';
+import type { EndUsers } from '../policy/end-users.ts';
 import type { Limiter } from '../policy/limiter.ts';
 import type { TokenHistory } from '../policy/token-history.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
@@ -19,9 +23,18 @@ export interface Plane {
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
   limiter: Limiter;
   tokenHistory: TokenHistory;
+  endUsers: EndUsers;
   /** Too many facts wait for a store that is down. */
   storeIsBehind: () => boolean;
+  /** For the store, which cannot open it. */
+  sealBody: (whose: { id: string; part: 'request' | 'response' }, text: string) => string;
+  /** Budgets. */
+  accounts: Accounts;
+  windowOf: WindowOf;
+  estimator: Estimator;
   record: (fact: Fact) => void;
+  /** What was recorded so far is written, and synced where that is asked for, before it returns, or before its promise resolves. Throws store_down where it cannot be. */
+  commit: () => void | Promise<void>;
   /** Records an event, at most one a minute for each type and scope. */
   raise: Raise;
   /** Counts exchanges under way, for drain and metrics. */

@@ -6,9 +6,11 @@ import type { Dialect, JsonObject } from '../dialects/dialect.ts';
 import { REQUEST_HEADERS, upstreamHeaders } from '../http/headers.ts';
 import { formatTraceparent } from '../lib/ids.ts';
 import { readString } from '../lib/json-scan.ts';
-import { type MemberChanges, spliceMembers } from '../lib/json-splice.ts';
+import { spliceMembers } from '../lib/json-splice.ts';
 import { type ClientBody, parsedBody, streamOptions } from './body.ts';
+import { CAP_NAMES } from '../ledger/request-shape.ts';
 import type { Exchange } from './exchange.ts';
+import { capName } from './spend-bound.ts';
 import { chatDialect } from './surface.ts';
 
 /** What is sent to one target, and how its answer is to be read. */
@@ -42,27 +44,38 @@ function relayed(exchange: Exchange, body: ClientBody, target: PricedTarget, pro
   const { surface, request } = exchange;
   const asksUsage = surface.name === 'chat' && body.stream && !body.asksForUsage && provider.quirks.includeUsage !== false;
   const changes = relayChanges(body, target, provider, asksUsage);
+  capRelay(changes, body, { name: capName(surface, provider), tokens: exchange.spend?.capTokens });
+  const isChanged = Object.keys(changes).length > 0;
   return {
     path: surface.upstreamPath + request.query,
     headers: upstreamHeaders(request.headers, REQUEST_HEADERS[provider.dialect]),
-    body: changes === undefined ? body.bytes : spliceMembers(body.bytes, body.scan, changes),
+    body: isChanged ? spliceMembers(body.bytes, body.scan, changes) : body.bytes,
     stripUsage: asksUsage,
     base64: surface.name === 'embeddings' && readString(body.bytes, body.scan.members.get('encoding_format')) === 'base64',
   };
 }
 
-/** The members a relayed body must differ in; undefined where it can go as it came. */
-function relayChanges(body: ClientBody, target: PricedTarget, provider: Provider, asksUsage: boolean): MemberChanges | undefined {
-  const changes: Record<string, string | undefined> = {};
+type Changes = Record<string, string | undefined>;
+
+/** The members a relayed body must differ in; none where it can go as it came. */
+function relayChanges(body: ClientBody, target: PricedTarget, provider: Provider, asksUsage: boolean): Changes {
+  const changes: Changes = {};
   if (body.model !== target.upstreamModel) changes['model'] = JSON.stringify(target.upstreamModel);
   if (asksUsage) changes['stream_options'] = JSON.stringify({ ...streamOptions(body.bytes, body.scan), include_usage: true });
   renameMembers(changes, body, provider.quirks.rename);
   shapeForTarget(changes, body, target);
-  return Object.keys(changes).length === 0 ? undefined : changes;
+  return changes;
+}
+
+/** The cap that a budget needs, in every place where the body has one; under the target's own name where it has none. */
+function capRelay(changes: Changes, { scan }: ClientBody, cap: { name: string; tokens: number | undefined }): void {
+  if (cap.tokens === undefined) return;
+  const sent = CAP_NAMES.filter((name) => changes[name] ?? (scan.members.has(name) && !(name in changes)));
+  for (const name of sent.length === 0 ? [cap.name] : sent) changes[name] = String(cap.tokens);
 }
 
 /** The operator's parameters, by their names there: after renaming, so that a renamed one counts as sent. */
-function shapeForTarget(changes: Record<string, string | undefined>, body: ClientBody, target: PricedTarget): void {
+function shapeForTarget(changes: Changes, body: ClientBody, target: PricedTarget): void {
   const { members } = body.scan;
   for (const [name, value] of Object.entries(target.defaultParams ?? {})) {
     if (!members.has(name) && changes[name] === undefined) changes[name] = JSON.stringify(value);
@@ -74,11 +87,7 @@ function shapeForTarget(changes: Record<string, string | undefined>, body: Clien
 }
 
 /** A parameter the provider calls by another name keeps its bytes under that name, unless the client sent both. */
-function renameMembers(
-  changes: Record<string, string | undefined>,
-  body: ClientBody,
-  rename: Readonly<Record<string, string>> = {},
-): void {
+function renameMembers(changes: Changes, body: ClientBody, rename: Readonly<Record<string, string>> = {}): void {
   for (const [ours, theirs] of Object.entries(rename)) {
     const span = body.scan.members.get(ours);
     if (span === undefined || body.scan.members.has(theirs)) continue;
@@ -93,6 +102,8 @@ function translated(exchange: Exchange, body: ClientBody, target: PricedTarget, 
   if (from === undefined || to === undefined)
     throw new GatewayError('not_supported_here', { details: { provider: provider.name } });
   const request = from.request.decode(parsedBody(body), plainHeaders(exchange));
+  const capTokens = exchange.spend?.capTokens;
+  if (capTokens !== undefined) request.maxOutputTokens = capTokens;
   const maxOutputTokens = exchange.resolved?.model.maxOutputTokens;
   const encoded = to.request.encode(request, {
     upstreamModel: target.upstreamModel,

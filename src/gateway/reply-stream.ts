@@ -11,6 +11,7 @@ import { type Exchange, noteFailure } from './exchange.ts';
 import { type HeldStream, deliverHeld, holdStream, holdsStream, observed } from './guard-stream.ts';
 import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
 import { unreadable } from './reply-unary.ts';
+import { watchSpend } from './spend-watch.ts';
 import { createTranslateStage } from './translate-stage.ts';
 
 /** `no-transform` and `x-accel-buffering` keep compressing and buffering proxies from holding events back. */
@@ -51,7 +52,10 @@ async function receive(
     return { result: held.result, held };
   }
   const watched = observed(exchange, stage);
-  const result = await pumpStream(served.answer.body, response, watched.stage, { wheel: exchange.plane.wheel });
+  const result = await pumpStream(served.answer.body, response, watched.stage, {
+    wheel: exchange.plane.wheel,
+    ...watchSpend(exchange),
+  });
   watched.judge();
   return { result };
 }

@@ -10,7 +10,7 @@ import type { UpstreamAnswer } from '../upstream/types.ts';
 import { type Collected, collect, pipeBody } from '../upstream/unary.ts';
 import type { Served } from './attempt.ts';
 import { closeAttempt } from './attempt.ts';
-import { type Exchange, costOf } from './exchange.ts';
+import { type Exchange, priceUsage } from './exchange.ts';
 import { guardAnswer, guardsOf } from './guard.ts';
 import { isCallersOwn, refusalOf } from './refusal.ts';
 import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
@@ -80,7 +80,7 @@ async function relayWhole(exchange: Exchange, { answer, prepared }: Served, { by
   const parsed = tryParse(relayed);
   const bytes = prepared.base64 && parsed !== undefined ? inBase64(exchange, relayed, parsed) : relayed;
   if (parsed !== undefined) noteSummary(exchange, exchange.surface.summarize(parsed));
-  await priceAnswer(exchange);
+  priceUsage(exchange);
   await deliver(exchange, { status: answer.status, headers: () => answerHeaders(exchange, answer) }, { bytes, response });
 }
 
@@ -102,7 +102,7 @@ async function translateWhole(exchange: Exchange, served: Served, { bytes, respo
   const decoded = decodeWhole(exchange, served, parsed);
   // Whoever reads events would find none in it, and take it for an empty answer.
   if (exchange.stream) throw unreadable(exchange, 'it is no stream, and one was asked for');
-  await priceAnswer(exchange);
+  priceUsage(exchange);
   const context = { requestId: exchange.request.id, nowS: Math.floor(exchange.plane.nowMs() / 1000), includeUsage: true };
   const encoded = exchange.surface.dialect!.response.encode(decoded, context, (warning) => exchange.warnings.push(warning));
   const body = Buffer.from(JSON.stringify(encoded));
@@ -171,14 +171,6 @@ function noteSummary(exchange: Exchange, summary: ReturnType<Exchange['surface']
   if (summary.usage !== undefined) exchange.usage = summary.usage;
   if (summary.finish !== undefined) exchange.finish = summary.finish;
   if (summary.model !== undefined) exchange.upstreamModel = summary.model.slice(0, 256);
-}
-
-/** Awaits only where the main thread must look a price up, once per wildcard's model. */
-async function priceAnswer(exchange: Exchange): Promise<void> {
-  if (exchange.usage === undefined) return;
-  const state = exchange.plane.priceOf(exchange.target!);
-  const cost = costOf(exchange.usage, state instanceof Promise ? await state : state);
-  if (cost !== undefined) exchange.cost = cost;
 }
 
 function finish(exchange: Exchange, status: number, bytes: number): void {

@@ -40,7 +40,11 @@ export interface Estimator {
   inputTokens(kind: string, requestBytes: number): number;
   /** Of the answer so far. */
   outputTokens(kind: string, answerBytes: number): number;
+  /** The same, but rather too many: until it is learned, no event is thought to need more than 16 bytes for a token. */
+  mostOutputTokens(kind: string, answerBytes: number): number;
 }
+
+const LEAST_BYTES_PER_TOKEN = 16;
 
 /** Providers go on for a while after their reader has gone; the estimate counts with so much. */
 export const HANG_UP_MS = 2_000;
@@ -112,6 +116,8 @@ export function createEstimator(): Estimator {
     },
     inputTokens,
     outputTokens,
+    mostOutputTokens: (kind, answerBytes) =>
+      kinds.get(kind) === undefined ? Math.ceil(answerBytes / LEAST_BYTES_PER_TOKEN) : outputTokens(kind, answerBytes),
   };
 }
 

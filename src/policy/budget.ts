@@ -54,6 +54,17 @@ function put(places: Map<number, Place>, scope: Scope, budget: Rules['budgets'][
   else place.budgets.push(budget);
 }
 
+/** The same plan in the windows of now. */
+export function atPresent(plan: BudgetPlan, windowOf: WindowOf, nowMs: number): BudgetPlan {
+  if (plan.accounts.every(({ endMs }) => nowMs < endMs)) return plan;
+  const windows = plan.accounts.map(({ budgets: [first] }) => windowOf(first!.window, first!.timeZone, nowMs));
+  return {
+    ...plan,
+    demands: plan.demands.map(({ slot, limitNanoUsd }, index) => ({ slot, limitNanoUsd, windowStartMs: windows[index]!.startMs })),
+    accounts: plan.accounts.map(({ scope, budgets }, index) => ({ scope, budgets, endMs: windows[index]!.endMs })),
+  };
+}
+
 /** Reservations come back when exchanges end; most take less. */
 const RESERVED_RETRY_S = 2;
 

@@ -10,6 +10,8 @@ export interface PumpOptions {
   idleCommentMs?: number;
   /** A client that takes nothing for this long while data waits for it has left. */
   stallMs?: number;
+  /** Called at every turn of the wheel, while the stream is open, with the bytes written to the client so far. May abort the body. */
+  watch?: (bytes: number) => void;
 }
 
 const IDLE_COMMENT_MS = 15_000;
@@ -49,6 +51,7 @@ export class Pump implements BodySink, Timed {
   private readonly wheel: Wheel;
   private readonly idleCommentMs: number;
   private readonly stallMs: number;
+  private readonly watch: PumpOptions['watch'];
   private readonly result: StreamResult = { end: 'incomplete', bytes: 0 };
   private readonly settle: (result: StreamResult) => void;
   private readonly settled: Promise<StreamResult>;
@@ -71,6 +74,7 @@ export class Pump implements BodySink, Timed {
     this.wheel = options.wheel;
     this.idleCommentMs = options.idleCommentMs ?? IDLE_COMMENT_MS;
     this.stallMs = options.stallMs ?? STALL_MS;
+    this.watch = options.watch;
     this.quietSinceMs = this.wheel.now();
   }
 
@@ -127,6 +131,7 @@ export class Pump implements BodySink, Timed {
   // From the wheel.
 
   check(nowMs: number): void {
+    if (!this.done) this.watch?.(this.result.bytes);
     if (this.done) {
       if (nowMs >= this.abortByMs) this.body.abort();
     } else if (this.wrote) {

@@ -1,0 +1,143 @@
+/** What an attempt may cost: by which price, and at most how much. */
+import type { PricedTarget, Provider } from '../config/snapshot.ts';
+import type { NanoUsd } from '../core/money.ts';
+import type { ModelBounds, Price, PriceState } from '../core/price.ts';
+import { NO_USAGE } from '../core/usage.ts';
+import { readNumber, scanObject } from '../lib/json-scan.ts';
+import { costNanoUsd } from '../ledger/cost.ts';
+import { type RequestShape, isSet, outputWish } from '../ledger/request-shape.ts';
+import { type Bound, type Unbounded, boundOf } from '../ledger/reserve.ts';
+import type { BudgetPlan } from '../policy/budget.ts';
+import type { ClientBody } from './body.ts';
+import type { Exchange } from './exchange.ts';
+import type { Surface } from './surface.ts';
+
+export interface Wanted {
+  shape: RequestShape;
+  /** Absent: free, or nobody knows. */
+  price?: Price;
+  /** What it costs at least once it was sent, estimated. */
+  inputNanoUsd: NanoUsd;
+  /** Under a hard budget, where there is a price. */
+  bound?: Bound;
+  hidden: boolean;
+  choices: number;
+  /** Whether a cap can be sent at all. */
+  cappable: boolean;
+  /** A cap below this would be refused by the provider. */
+  leastCapTokens?: number;
+  kind: string;
+  requestBytes: number;
+}
+
+interface Asked {
+  target: PricedTarget;
+  priceState: PriceState;
+  plan: BudgetPlan | undefined;
+}
+
+/** What must be set aside; a reason where a hard budget asks for a bound and there is none. */
+export function wantedBy(exchange: Exchange, body: ClientBody, { target, priceState, plan }: Asked): Wanted | Unbounded {
+  const { surface, line, stream, plane } = exchange;
+  const provider = line.provider(target);
+  const shape = shapeOf(body, target, provider);
+  const price = chargedPrice(priceState, plan);
+  if (typeof price === 'string') return { because: price };
+  const bounds = { ...priceState.bounds, ...target.bounds };
+  const kind = `${target.id} ${surface.name} ${stream ? 'stream' : 'whole'}`;
+  const requestBytes = body.bytes.length;
+  const wanted: Wanted = {
+    shape,
+    inputNanoUsd: price === undefined ? 0 : leastCost(price, plane.estimator.inputTokens(kind, requestBytes)),
+    hidden: hidesOutput(shape, { price, bounds, provider }),
+    choices: 1,
+    cappable: !shape.dropped.includes(capName(surface, provider)),
+    kind,
+    requestBytes,
+    ...(price !== undefined && { price }),
+  };
+  if (plan?.hard !== true || price === undefined) return wanted;
+  return withBound(wanted, { price, bounds, surface, provider });
+}
+
+/** Never 0: an attempt that was sent has a price. */
+function leastCost(price: Price, inputTokens: number): NanoUsd {
+  return Math.max(1, costNanoUsd({ ...NO_USAGE, inputTokens }, price));
+}
+
+interface Place {
+  price: Price;
+  bounds: ModelBounds;
+  surface: Surface;
+  provider: Provider;
+}
+
+function withBound(wanted: Wanted, { price, bounds, surface, provider }: Place): Wanted | Unbounded {
+  const generates = surface.name !== 'embeddings';
+  const bound = boundOf({ shape: wanted.shape, dialect: provider.dialect, price, bounds, generates });
+  if ('because' in bound) return bound;
+  if (bound.capTokens === undefined && !wanted.cappable && bound.perTokenPicoUsd > 0) {
+    return { because: 'nothing bounds its answer, and `drop_params` takes a cap out' };
+  }
+  const { choices } = outputWish(wanted.shape);
+  const thinking = leastAboveThinking(wanted.shape);
+  return { ...wanted, bound, choices, ...(thinking !== undefined && { leastCapTokens: thinking }) };
+}
+
+function shapeOf({ bytes, scan }: ClientBody, target: PricedTarget, provider: Provider): RequestShape {
+  return {
+    bytes,
+    members: scan.members,
+    defaults: target.defaultParams ?? {},
+    dropped: target.dropParams ?? [],
+    rename: provider.quirks.rename ?? {},
+  };
+}
+
+/** The price in force, the ceiling where there is none and a hard budget wants it; undefined: charge nothing. A clause: refuse. */
+function chargedPrice(state: PriceState, plan: BudgetPlan | undefined): Price | string | undefined {
+  const hard = plan?.hard === true;
+  if (state.status === 'free') return undefined;
+  if (state.status === 'priced') return hard && plan.unpriced !== 'allow' ? (hiddenUnits(state) ?? state.price) : state.price;
+  if (!hard || plan.unpriced === 'allow') return undefined;
+  if (plan.unpriced === 'block') return 'its model has no price';
+  return state.ceiling ?? 'its model has no price, and no list knows the prices of its provider';
+}
+
+/** Searches of files come with a tool, which is refused by itself; other units are billed whatever is asked. */
+function hiddenUnits({ unsupported = [] }: Extract<PriceState, { status: 'priced' }>): string | undefined {
+  const units = unsupported.filter((unit) => !unit.endsWith('_searches_kcount'));
+  return units.length === 0 ? undefined : `its model is billed by units that usage does not tell: ${units.join(', ')}`;
+}
+
+const REASONING = ['reasoning_effort', 'reasoning', 'thinking', 'output_config'] as const;
+
+/** Reasoning that is billed and not shown. Claude reasons where it is asked to; other models that can may at any time. */
+function hidesOutput(
+  shape: RequestShape,
+  { price, bounds, provider }: { price: Price | undefined; bounds: ModelBounds; provider: Provider },
+): boolean {
+  const asked = REASONING.some((name) => isSet(shape, name));
+  if (asked) return true;
+  return provider.dialect !== 'anthropic-messages' && (bounds.reasons === true || price?.reasoning !== undefined);
+}
+
+/** The name under which the target takes a cap. */
+export function capName(surface: Surface, { dialect, quirks }: Provider): string {
+  if (dialect === 'anthropic-messages') return 'max_tokens';
+  const name = surface.name === 'responses' ? 'max_output_tokens' : 'max_completion_tokens';
+  return quirks.rename?.[name] ?? name;
+}
+
+const ROOM_TOKENS = 256;
+
+/** Anthropic refuses a cap that its thinking budget does not fit under. */
+function leastAboveThinking({ bytes, members }: RequestShape): number | undefined {
+  const span = members.get('thinking');
+  if (span === undefined) return undefined;
+  const scan = scanObject(bytes.subarray(span.valueStart, span.valueEnd));
+  const budget = scan.ok
+    ? readNumber(bytes.subarray(span.valueStart, span.valueEnd), scan.members.get('budget_tokens'))
+    : undefined;
+  return budget === undefined ? undefined : Math.ceil(budget) + ROOM_TOKENS;
+}
