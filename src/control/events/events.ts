@@ -46,10 +46,13 @@ const LINES: Readonly<Record<EventType, readonly [Level, string]>> = {
 };
 
 const CLOSE_MS = 1_500;
+const EARLY = 1_000;
 
 export function createEvents(parts: EventsParts): Events {
   const { log, post, nowMs, eventId, random, pausesMs } = parts;
   let settings: EventSettings | undefined;
+  /** What an earlier run left is read before a configuration is in force. */
+  let early: EventFact[] | undefined = [];
   const queue: EventQueue = createEventQueue({
     deliver: (event) => (settings === undefined ? Promise.resolve('taken') : deliverEvent(settings, event, { post, nowMs })),
     onDead: ({ id, type }, reason) => log('error', { event_id: id, event: type, reason }, 'an event never reached the webhook'),
@@ -57,11 +60,15 @@ export function createEvents(parts: EventsParts): Events {
     random,
     ...(pausesMs !== undefined && { pausesMs }),
   });
+  const offer = (event: EventFact): void => {
+    if (settings !== undefined && wants(settings, event)) queue.add(event);
+  };
   const observe = (event: EventFact): void => {
     const [level, sentence] = LINES[event.type];
     const { id, type, scope, details } = event;
     log(level, { ...details, event: type, event_id: id, ...(scope !== undefined && { scope }) }, sentence);
-    if (settings !== undefined && wants(settings, event)) queue.add(event);
+    if (early === undefined) offer(event);
+    else if (early.length < EARLY) early.push(event);
   };
   return {
     observe,
@@ -71,6 +78,8 @@ export function createEvents(parts: EventsParts): Events {
     },
     use(next) {
       settings = next;
+      for (const event of early ?? []) offer(event);
+      early = undefined;
     },
     close: () => queue.close(CLOSE_MS),
   };
