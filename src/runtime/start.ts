@@ -82,13 +82,13 @@ export async function start(settings: StartSettings): Promise<Running> {
   Object.assign(late, { control, reader, shared, snapshot });
   await storeThread.open(storeBoot(dataDir, first.snapshot));
   const layered = valid(await control.config.load().catch(asStartError));
+  layered.settled?.();
   current = pinListener(layered.snapshot, { configured, bound }).snapshot;
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
-  const { ring } = context.kek;
-  const managed = { control, store: storeThread.store, directory: directory.service, snapshot, ring };
+  const managed = { control, store: storeThread.store, directory: directory.service, snapshot, ring: context.kek.ring };
   const endUsers = endUserPlaces({ ...context, shared, rules: current.endUsers.rules, nowMs: Date.now });
   const people = createPeople(managed);
-  const crewParts = { settings, dataDir, control, directory, people, endUsers, reader, shared, reservations, storeThread, ring };
+  const crewParts = { ...managed, settings, dataDir, directory, people, endUsers, reader, shared, reservations, storeThread };
   const { supervisor, collected } = supervise(crewParts, late);
   const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor });
   control.swapped(current);
@@ -102,8 +102,7 @@ export async function start(settings: StartSettings): Promise<Running> {
     await directory.prepare(snapshot);
     endUsers.configure(snapshot.endUsers.rules);
     current = snapshot;
-    storeThread.keepFor(snapshot.store.retention);
-    return inForce(snapshot, { ignored, supervisor, control });
+    return inForce(snapshot, { ignored, supervisor, control, storeThread });
   };
   const live = watchConfig({
     current: layered.snapshot,
@@ -163,10 +162,18 @@ function asStartError(error: unknown): never {
   throw new StartError(errorText(error));
 }
 
+interface ForceParts {
+  ignored: string[];
+  supervisor: Supervisor;
+  control: Control;
+  storeThread: StoreThread;
+}
+
 async function inForce(
   snapshot: Snapshot,
-  { ignored, supervisor, control }: { ignored: string[]; supervisor: Supervisor; control: Control },
+  { ignored, supervisor, control, storeThread }: ForceParts,
 ): Promise<readonly number[]> {
+  storeThread.keepFor(snapshot.store.retention);
   if (ignored.length > 0) control.log('warn', { keys: ignored }, 'changed keys take effect only at the next start');
   const { late, refused } = await supervisor.apply(snapshot);
   control.swapped(snapshot);

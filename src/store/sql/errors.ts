@@ -38,9 +38,14 @@ function coded(code: StoreErrorCode, name: string, cause: unknown): StoreError {
   );
 }
 
-/** The driver's own words, where the server said nothing. */
+/** The drivers' own words, where the database said nothing; and what they say of a store that is being closed. */
 function isConnectionError(error: unknown): boolean {
-  const { code, message } = error as { code?: unknown; message?: unknown };
+  const { code, name, message } = error as { code?: unknown; name?: unknown; message?: unknown };
+  if (code === 'ERR_INVALID_STATE' || name === 'AbortedTransactionError') return true;
   if (typeof code === 'string' && /^E[A-Z_]+$/.test(code) && !code.startsWith('ERR_')) return true;
-  return typeof message === 'string' && /timeout|terminated|ended|closed|not queryable|connection/i.test(message);
+  return (
+    error instanceof Error &&
+    !(error instanceof TypeError) &&
+    /timeout|terminated|ended|closed|not queryable|connection|destroyed/i.test(String(message))
+  );
 }
