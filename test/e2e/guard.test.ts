@@ -200,6 +200,23 @@ describe.each(FRONTS)('$name', (front) => {
   });
 });
 
+it('what a guard keeps back is charged by what its provider told, also where that has no finish', async () => {
+  const answer = { object: 'list', data: [], model: 'm', usage: { prompt_tokens: 7, total_tokens: 7 } };
+  upstream.play(() => [{ send: whole(200, JSON.stringify(answer)) }]);
+  guard.play(() => ({ action: 'block' }));
+  const reply = await ask(`${box.url}${EMBEDDINGS.path}`, {
+    headers: { authorization: `Bearer ${KEY}` },
+    body: { model: 'after-chat', input: 'a long text '.repeat(100) },
+  });
+  expectRefusal(EMBEDDINGS, reply, { status: 400, code: 'guard_blocked' });
+  const rows = async (): Promise<unknown> => {
+    const headers = { authorization: `Bearer ${box.adminKey}` };
+    const found = await ask(`${box.url}/admin/v1/requests?request_id=${reply.headers['x-request-id']!}`, { headers });
+    return jsonOf(found)['data'];
+  };
+  await expect.poll(rows, { timeout: 10_000 }).toMatchObject([{ outcome: 'refused', cost_usd: 0.007, estimated: false }]);
+});
+
 describe('a held stream', () => {
   const held = () => call(CHAT, 'hold', { stream: true });
 
