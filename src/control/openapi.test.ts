@@ -13,7 +13,7 @@ interface Operation {
   responses: Record<string, { description: string; content?: Record<string, { schema: object }> }>;
 }
 
-const document = JSON.parse(JSON.stringify(openApiDocument(ADMIN_ROUTES, '1.2.3'))) as {
+const document = JSON.parse(JSON.stringify(await openApiDocument(ADMIN_ROUTES, '1.2.3'))) as {
   openapi: string;
   info: { version: string };
   tags: { name: string }[];

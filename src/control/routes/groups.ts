@@ -7,6 +7,7 @@ import type { Org, ServiceAccount, Team, User } from '../../store/ports/entities
 import { ADMINS, type Holder, type Place, ledBy, seesAll } from '../contract/access.ts';
 import type { Actor } from '../contract/actor.ts';
 import type { Services } from '../contract/ports.ts';
+import { allOf } from '../directory/family.ts';
 import { commonInput, commonView, commonViewOf, name } from './entity-fields.ts';
 import { type Resource, resourceRoutes } from './resource.ts';
 
@@ -84,11 +85,18 @@ const users: Resource<User> = {
   of: ({ directory }) => directory.users,
   placeOf: async ({ id }, { directory }) => {
     const groups = (await directory.members.ofUser(id)).map(({ group }) => group);
-    const ofKind = (prefix: string): string[] => groups.filter((group) => group.startsWith(prefix));
-    return { owner: id, org: ofKind('org_'), team: ofKind('team_') };
+    const team = groups.filter((group) => group.startsWith('team_'));
+    const orgs = await Promise.all(team.map(async (each) => (await directory.teams.get(each))?.org));
+    const org = [...groups.filter((group) => group.startsWith('org_')), ...orgs.filter((each) => each !== undefined)];
+    return { owner: id, org, team };
   },
   newPlace: () => ({}),
-  within: withinLed,
+  within: async (actor, { store }) => {
+    const led = withinLed(actor);
+    if (led === undefined || led.orgs.length === 0) return led;
+    const below = await allOf(store.entities, 'team', { within: { ...led, teams: [], principals: [] } });
+    return { ...led, teams: led.teams.concat(below.map(({ id }) => id)) };
+  },
   // A person may belong to several organisations: none of them decides about him.
   may: { create: ADMINS, see: [...LEADERS, 'viewer', 'owner'], update: ADMINS, remove: ADMINS },
   writable: { all: ADMINS, some: [] },

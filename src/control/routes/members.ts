@@ -6,7 +6,7 @@ import { ADMINS, type Holder, type Place, holdsAt, notThere } from '../contract/
 import type { Actor } from '../contract/actor.ts';
 import type { Services } from '../contract/ports.ts';
 import { type AdminRoute, readRoute, writeRoute } from '../contract/route.ts';
-import { orgPlace, teamPlaceOf } from './groups.ts';
+import { orgPlace, teamPlaceOf, userPlace } from './groups.ts';
 import { late } from './resource.ts';
 
 interface Kind {
@@ -122,9 +122,10 @@ function removeRoute(kind: Kind): AdminRoute {
 }
 
 /** Throws not_found for people who do not exist, and for those of other tenants: whoever leads a team chooses among those of its organisation. */
-async function requireKnown(actor: Actor, user: string, place: Place | undefined, { directory }: Services): Promise<void> {
-  if ((await directory.users.get(user)) === undefined) throw notThere();
+async function requireKnown(actor: Actor, user: string, place: Place | undefined, services: Services): Promise<void> {
+  const where = await userPlace(user, services);
+  if (where === undefined) throw notThere();
   if (holdsAt(actor, {}, ADMINS)) return;
-  const memberships = await directory.members.ofUser(user);
-  if (!memberships.some(({ group }) => group === place?.team || group === place?.org)) throw notThere();
+  const known = [where.org, where.team].flat();
+  if (![place?.org, place?.team].some((each) => typeof each === 'string' && known.includes(each))) throw notThere();
 }

@@ -9,6 +9,6 @@ export const openApiRoutes = [
     tag: 'status',
     access: { on: 'anyone' },
     answer: { status: 200, schema: z.record(z.string(), z.unknown()) },
-    handle: ({ services }) => Promise.resolve({ body: services.openApi() }),
+    handle: async ({ services }) => ({ body: await services.openApi() }),
   }),
 ];

@@ -34,7 +34,7 @@ export interface Resource<Entity extends Ruled> {
   placeOf: (entity: Entity, services: Services) => Place | Promise<Place>;
   /** Where a new one would stand. */
   newPlace: (input: Readonly<Record<string, unknown>>, services: Services) => Place | Promise<Place>;
-  within: (actor: Actor) => EntityQuery['within'];
+  within: (actor: Actor, services: Services) => EntityQuery['within'] | Promise<EntityQuery['within']>;
   may: Record<'create' | 'see' | 'update' | 'remove', readonly Holder[]>;
   /** Who may write every field, and what the others of `update` may. */
   writable: { all: readonly Holder[]; some: readonly string[] };
@@ -80,7 +80,13 @@ function listRoute<Entity extends Ruled>({ resource, path }: Parts<Entity>): Adm
     answer: { status: 200, schema: pageOf(view) },
     handle: async ({ actor, services, query: { after, limit, search, ...columns } }) => {
       const narrowed = columns as Partial<Record<'org' | 'team', string>>;
-      const rows = await of(services).list({ ...narrowed, afterId: after, limit: limit + 1, search, within: within(actor) });
+      const rows = await of(services).list({
+        ...narrowed,
+        afterId: after,
+        limit: limit + 1,
+        search,
+        within: await within(actor, services),
+      });
       const { page, next } = pageFrom(rows, limit, ({ id }) => id);
       return { body: { data: await withSpent(page, viewOf, services), next } };
     },
