@@ -1,6 +1,7 @@
 /** The command line: which command, which flags. Each command loads its own parts. */
 import { Command, InvalidArgumentError } from 'commander';
 
+import { addAdminCommands } from './admin-program.ts';
 import type { AuditFlags } from './audit.ts';
 import type { CheckOptions } from './check.ts';
 import { packageVersion, processIo } from './process-io.ts';
@@ -55,6 +56,7 @@ export async function run(argv: string[]): Promise<void> {
       const { runAuditVerify } = await import('./audit.ts');
       process.exitCode = await runAuditVerify(flags, io);
     });
+  addAdminCommands(program, audit, io);
   program
     .command('schema')
     .description('print the JSON Schema of the configuration file')

@@ -11,7 +11,8 @@ import { checkProviders } from './check-providers.ts';
 import type { ConfigIssue } from './issue.ts';
 import { formatIssue, issueAt } from './issue.ts';
 import type { LoadedConfig } from './load.ts';
-import { select, selectTexts } from './tree.ts';
+import { escaped } from './references.ts';
+import { select, selectTexts, toPlain } from './tree.ts';
 import type { Entry, Found, MapNode, ScalarNode, Tree } from './tree.ts';
 import { validate } from './validate.ts';
 import { findWarnings } from './warnings.ts';
@@ -40,7 +41,7 @@ export interface LayerEntry {
   origin: 'file' | 'api' | 'shadowed';
   /** Why it is left out. */
   problem?: string;
-  /** As written, references unresolved. */
+  /** As written: in the file, references unresolved. */
   written: unknown;
   /** Of a provider: whether calls carry a credential. */
   credential?: CredentialState;
@@ -232,9 +233,9 @@ function fileEntries(root: MapNode): LayerEntry[] {
   });
 }
 
-/** References as they stand in the file, never what they stand for. */
+/** A value of the file as it stands there: references never as what they stand for. */
 export function asWritten(tree: Tree): unknown {
-  if (tree.kind === 'scalar') return tree.reference ?? tree.value;
+  if (tree.kind === 'scalar') return tree.reference ?? (typeof tree.value === 'string' ? escaped(tree.value) : tree.value);
   if (tree.kind === 'list') return tree.items.map(asWritten);
   return Object.fromEntries([...tree.entries].map(([key, entry]) => [key, asWritten(entry.value)]));
 }
@@ -249,7 +250,7 @@ function viewOf(
     name,
     origin: shadowed ? 'shadowed' : 'api',
     ...(reason !== '' && { problem: reason }),
-    written: asWritten(node),
+    written: toPlain(node),
     ...(section === 'providers' && { credential: credentialOf(entry, parts) }),
   };
 }

@@ -8,9 +8,9 @@ import { fingerprint } from './file-state.ts';
 import type { ConfigIssue } from './issue.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** A fresh look at the files. `files`: absolute paths to watch from now on. */
+/** A fresh look at the files. `files`: absolute paths to watch from now on. `settled`: called once it is in force. */
 export type Candidate =
-  | { ok: true; snapshot: Snapshot; files: readonly string[] }
+  | { ok: true; snapshot: Snapshot; files: readonly string[]; settled?: () => void }
   | { ok: false; issues: ConfigIssue[]; files: readonly string[] };
 
 export type Reload =
@@ -95,10 +95,15 @@ function createReloader({ load, apply, ...start }: LiveOptions) {
 
   const swap = async (candidate: Candidate): Promise<Reload> => {
     if (!candidate.ok) return { outcome: 'refused', issues: candidate.issues };
-    if (candidate.snapshot.hash === current.hash) return { outcome: 'unchanged', hash: current.hash };
+    const { settled = () => undefined } = candidate;
+    if (candidate.snapshot.hash === current.hash) {
+      settled();
+      return { outcome: 'unchanged', hash: current.hash };
+    }
     const snapshot = { ...candidate.snapshot, version: current.version + 1 };
     const late = await apply(snapshot);
     current = snapshot;
+    settled();
     return { outcome: 'swapped', snapshot, late };
   };
 

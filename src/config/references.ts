@@ -49,6 +49,11 @@ export async function resolveReferences(
   return { root: resolved, issues, files: [...texts.keys()] };
 }
 
+/** Written so that the loader reads back just this text. */
+export function escaped(text: string): string {
+  return text.replaceAll('${', '$${');
+}
+
 /** True where the whole text is one reference, so that nothing of a secret stands in the file. */
 export function isWholeReference(text: string | undefined): boolean {
   return text !== undefined && /^\$\{(env|file):[^}]+\}$/.test(text);

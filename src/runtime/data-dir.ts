@@ -111,6 +111,11 @@ function holderOf(path: string): string {
   }
 }
 
+/** For other processes: the control socket of a data directory, whether it is there or not. */
+export function controlSocketAddress(directory: string): string {
+  return existsSync(directory) ? socketPath(resolve(directory)).path : join(directory, 'control.sock');
+}
+
 /** Where the path is too long for a socket's address, the directory is addressed through an open descriptor of it (Linux). */
 function socketPath(directory: string): { path: string; release: () => void } {
   const path = join(directory, 'control.sock');

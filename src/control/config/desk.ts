@@ -2,7 +2,7 @@
  * Where both layers of the configuration are brought together and the API's is edited. An edit is checked, written as a new version, and put in force in every
  * worker before it is answered; a version that was written survives whatever happens after.
  */
-import type { ApiDocument } from '../../config/api-document.ts';
+import { type ApiDocument, apiTree, entryAt } from '../../config/api-document.ts';
 import type { ConfigIssue } from '../../config/issue.ts';
 import type { Layered } from '../../config/layers.ts';
 import { addressesOf, bindingOf } from '../../config/layers.ts';
@@ -15,6 +15,7 @@ import { GatewayError } from '../../core/errors.ts';
 import type { DocumentVersion, DocumentsPort } from '../../store/ports/documents.ts';
 import { StoreError } from '../../store/store.ts';
 import type { Vault } from '../vault.ts';
+import { differences } from './diff.ts';
 
 export interface DeskParts {
   documents: DocumentsPort;
@@ -87,7 +88,7 @@ export const NO_VERSION = 0;
 
 export function createConfigDesk(parts: DeskParts): ConfigDesk {
   let state: State | undefined;
-  let told = '';
+  const warn = createTeller(parts.warn);
   const exclusive = createTurns();
 
   const inForce = (): State => {
@@ -96,15 +97,11 @@ export function createConfigDesk(parts: DeskParts): ConfigDesk {
   };
   const compose = (next: Omit<State, 'layered'>): Candidate => {
     const layered = parts.layer(next.file, next.document, next.credentials);
-    state = { ...next, layered };
-    return { ok: true, snapshot: parts.snapshotOf(layered), files: next.files };
-  };
-  /** A file that is edited again and again is no reason to say the same things again. */
-  const warn = ({ warnings, issues }: Layered): void => {
-    const all = [...warnings, ...issues];
-    const words = JSON.stringify(all);
-    if (words !== told) for (const issue of all) parts.warn(issue);
-    told = words;
+    warn(layered);
+    const settled = (): void => {
+      state = { ...next, layered };
+    };
+    return { ok: true, snapshot: parts.snapshotOf(layered), files: next.files, settled };
   };
   const putInForce = async (): Promise<readonly number[]> => {
     const reload = await parts.change(async () => compose({ ...inForce(), ...(await readLayer(parts)) }));
@@ -122,9 +119,7 @@ export function createConfigDesk(parts: DeskParts): ConfigDesk {
     load: async () => {
       const read = await parts.loadFile();
       if (!read.ok) return read;
-      const candidate = compose({ file: read.loaded, files: read.files, ...(await readLayer(parts, state)) });
-      warn(inForce().layered);
-      return candidate;
+      return compose({ file: read.loaded, files: read.files, ...(await readLayer(parts, state)) });
     },
     inForce,
     check: (document) => check(parts, inForce(), document),
@@ -162,13 +157,29 @@ async function readLayer({ documents, vault }: DeskParts, last?: State): Promise
 
 async function check(parts: DeskParts, state: State, document: ApiDocument): Promise<Checked> {
   const layered = parts.layer(state.file, document, state.credentials);
+  const [old, found] = knownAndNew(layered.issues, state, document);
   const resolved = await resolvedIssues(parts, state, document);
-  const said = new Set(layered.issues.map(({ file }) => file));
-  const issues = [...layered.issues, ...resolved.filter(({ file }) => !said.has(file))];
+  const said = new Set(found.map(({ file }) => file));
+  const issues = [...found, ...resolved.filter(({ file }) => !said.has(file))];
   const cleared = [...state.credentials]
     .filter(([provider, { boundTo }]) => bindingOf(document, provider) !== boundTo)
     .map(([provider]) => provider);
-  return { issues, warnings: layered.warnings, cleared };
+  return { issues, warnings: [...layered.warnings, ...old], cleared };
+}
+
+/** What the file has broken, and an edit leaves as it is, stays left out and does not stand in the way of everything else. */
+function knownAndNew(issues: readonly ConfigIssue[], state: State, document: ApiDocument): [ConfigIssue[], ConfigIssue[]] {
+  const root = apiTree(document);
+  const changed = new Set(differences(state.document, document).map(({ section, name }) => `${section}/${name}`));
+  const broken = new Set(
+    state.layered.entries.flatMap(({ section, name, problem }) => (problem === undefined ? [] : [`${section}/${name}`])),
+  );
+  const isKnown = (issue: ConfigIssue): boolean => {
+    const about = entryAt(issue, root);
+    const entry = about && `${about.section}/${about.name}`;
+    return entry !== undefined && broken.has(entry) && !changed.has(entry);
+  };
+  return [issues.filter(isKnown), issues.filter((issue) => !isKnown(issue))];
 }
 
 /** Names are resolved where they are new: at every other time connecting is what is checked. */
@@ -224,6 +235,17 @@ export function refusalOf(issues: readonly ConfigIssue[]): GatewayError {
   });
   const { param, message } = all[0]!;
   return new GatewayError('invalid_request', { details: { message: `\`${param}\` ${message}`, param, issues: all } });
+}
+
+/** A file that is edited again and again is no reason to say the same things again. */
+function createTeller(warn: DeskParts['warn']): (layered: Layered) => void {
+  let told = '';
+  return ({ warnings, issues }) => {
+    const all = [...warnings, ...issues];
+    const words = JSON.stringify(all);
+    if (words !== told) for (const issue of all) warn(issue);
+    told = words;
+  };
 }
 
 /** One after the other. */

@@ -11,8 +11,10 @@ import { authorOf } from '../routes/entity-fields.ts';
 import type { ConfigDesk } from './desk.ts';
 import { differences } from './diff.ts';
 import { documentInput, whole } from './document.ts';
+import { exportYaml } from './export.ts';
 import * as views from './views.ts';
 
+const YAML_TYPE = 'application/yaml';
 const TARGET = 'config:document';
 const read = { tag: 'config', access: { on: 'installation', allow: READERS } } as const;
 const write = { tag: 'config', access: { on: 'installation', allow: ADMINS } } as const;
@@ -36,6 +38,17 @@ export const documentRoutes = [
         body: { ...head, providers: providers!, models: models!, tags: tags!, file: views.fileOnly(state) },
       });
     },
+  }),
+  readRoute({
+    tag: 'config',
+    access: write.access,
+    path: '/admin/v1/config/export',
+    summary: 'All that serves, as one file that loads again; secrets are references to fill in',
+    answer: { status: 200, schema: z.never(), text: [YAML_TYPE] },
+    handle: async ({ services: { config, store, nowMs } }) => ({
+      text: await exportYaml(config.inForce(), store, nowMs()),
+      contentType: YAML_TYPE,
+    }),
   }),
   readRoute({
     ...read,

@@ -1,0 +1,146 @@
+/** `signalbox keys | teams | orgs | users`: the same actions on each, over the admin API. */
+import type { Command } from 'commander';
+
+import { type Act, commandOf, manages } from './admin-command.ts';
+import { type FlagName, addFlags, fieldsOf } from './entity-flags.ts';
+import type { CliIo } from './io.ts';
+import { type Row, printJson, printRecord, printTable } from './print.ts';
+
+interface Entity {
+  plural: 'keys' | 'teams' | 'orgs' | 'users';
+  singular: string;
+  columns: readonly string[];
+  create: readonly FlagName[];
+  update: readonly FlagName[];
+  filters: readonly FlagName[];
+  /** What a member of it may be. */
+  memberRoles?: string;
+}
+
+const RULES = ['rpm', 'tpm', 'concurrent', 'budget'] as const;
+
+const ENTITIES: readonly Entity[] = [
+  {
+    plural: 'keys',
+    singular: 'key',
+    columns: ['id', 'name', 'shown', 'source', 'user', 'team', 'models', 'expires_at', 'blocked'],
+    create: ['models', 'user', 'team', 'org', 'tags', 'ips', 'expires', ...RULES],
+    update: ['name', 'models', 'tags', 'ips', 'expires', ...RULES],
+    filters: ['user', 'team', 'org'],
+  },
+  {
+    plural: 'teams',
+    singular: 'team',
+    columns: ['id', 'name', 'org', 'models', 'blocked'],
+    create: ['org', 'models', ...RULES],
+    update: ['name', 'models', ...RULES],
+    filters: ['org'],
+    memberRoles: 'team_admin or member',
+  },
+  {
+    plural: 'orgs',
+    singular: 'org',
+    columns: ['id', 'name', 'models', 'blocked'],
+    create: ['models', ...RULES],
+    update: ['name', 'models', ...RULES],
+    filters: [],
+    memberRoles: 'org_admin or member',
+  },
+  {
+    plural: 'users',
+    singular: 'user',
+    columns: ['id', 'name', 'email', 'role', 'blocked'],
+    create: ['email', 'role', 'models', ...RULES],
+    update: ['name', 'email', 'role', 'models', ...RULES],
+    filters: [],
+  },
+];
+
+export function addEntityCommands(program: Command, io: CliIo): void {
+  for (const entity of ENTITIES) {
+    const group = program.command(entity.plural).description(`${entity.plural} of a running server`);
+    addReading(group, entity, io);
+    addWriting(group, entity, io);
+    if (entity.plural === 'keys') addKeyActions(group, io);
+    if (entity.memberRoles !== undefined) addMembers(group, entity, entity.memberRoles, io);
+  }
+}
+
+function addReading(group: Command, { plural, singular, columns, filters }: Entity, io: CliIo): void {
+  const list = commandOf(group, 'list', `list ${plural}`).option('--search <text>', 'part of the name');
+  manages(addFlags(list, filters), io, async ({ client, options, json }) => {
+    const query = { ...(fieldsOf(options, filters) as Record<string, string>), search: options['search'] as string | undefined };
+    const rows = await client.list<Row>(`/${plural}`, query);
+    if (json) printJson({ data: rows }, io);
+    else printTable(rows, columns, io);
+  });
+  const show = commandOf(group, 'show', `show one ${singular}`).argument('<id>');
+  manages(show, io, async ({ client, args: [id = ''], json }) => {
+    shown(await client.json<Row>('GET', one(plural, id)), json, io);
+  });
+}
+
+function addWriting(group: Command, { plural, singular, create, update }: Entity, io: CliIo): void {
+  const make = commandOf(group, 'create', `make a ${singular}; prints it`).argument('<name>');
+  manages(addFlags(make, create), io, async ({ client, args: [name], options, json }) => {
+    shown(await client.json<Row>('POST', `/${plural}`, { body: { name, ...fieldsOf(options, create) } }), json, io);
+  });
+  const change = commandOf(group, 'update', `change a ${singular}: what is not given stays`).argument('<id>');
+  manages(addFlags(change, update), io, async ({ client, args: [id = ''], options, json }) => {
+    shown(await client.json<Row>('PATCH', one(plural, id), { body: fieldsOf(options, update) }), json, io);
+  });
+  const remove = commandOf(group, 'delete', `remove a ${singular}`).argument('<id>');
+  manages(remove, io, async ({ client, args: [id = ''], json }) => {
+    const gone = await client.json<Row>('DELETE', one(plural, id));
+    if (json) printJson(gone, io);
+    else io.out(`removed ${String(gone['id'])}\n`);
+  });
+}
+
+function addKeyActions(group: Command, io: CliIo): void {
+  const rotate = commandOf(group, 'rotate', 'give a key a new secret; prints it').argument('<id>');
+  rotate.option('--grace <seconds>', 'for so long the old secret holds too', '0');
+  manages(rotate, io, async ({ client, args: [id = ''], options, json }) => {
+    const body = { grace_s: Number(options['grace']) };
+    shown(await client.json<Row>('POST', `${one('keys', id)}/rotate`, { body }), json, io);
+  });
+  for (const action of ['block', 'unblock']) {
+    const command = commandOf(group, action, `${action} a key`).argument('<id>');
+    manages(command, io, async ({ client, args: [id = ''], json }) => {
+      shown(await client.json<Row>('POST', `${one('keys', id)}/${action}`), json, io);
+    });
+  }
+}
+
+function addMembers(group: Command, { plural, singular }: Entity, roles: string, io: CliIo): void {
+  const list = commandOf(group, 'members', `list the members of a ${singular}`).argument('<id>');
+  manages(list, io, async ({ client, args: [id = ''], json }) => {
+    const rows = await client.list<Row>(`${one(plural, id)}/members`);
+    if (json) printJson({ data: rows }, io);
+    else printTable(rows, ['user', 'role'], io);
+  });
+  const add = commandOf(group, 'add', `add a member to a ${singular}, or change the role`).arguments('<id> <user>');
+  add.option('--role <role>', roles, 'member');
+  manages(add, io, member('PUT', plural, io));
+  manages(
+    commandOf(group, 'remove', `take a member out of a ${singular}`).arguments('<id> <user>'),
+    io,
+    member('DELETE', plural, io),
+  );
+}
+
+function member(method: 'PUT' | 'DELETE', plural: string, io: CliIo): Act {
+  return async ({ client, args: [id = '', user = ''], options, json }) => {
+    const body = method === 'PUT' ? { role: String(options['role']) } : {};
+    shown(await client.json<Row>(method, `${one(plural, id)}/members/${encodeURIComponent(user)}`, { body }), json, io);
+  };
+}
+
+function one(plural: string, id: string): string {
+  return `/${plural}/${encodeURIComponent(id)}`;
+}
+
+function shown(record: Row, json: boolean, io: CliIo): void {
+  if (json) printJson(record, io);
+  else printRecord(record, io);
+}

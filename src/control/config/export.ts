@@ -1,0 +1,135 @@
+/**
+ * Everything that serves, as one file that loads again: both layers, and the keys of the store. What is secret stands as a reference to fill in: nothing can take
+ * it out of here. What only the store can hold (organisations, teams, people) follows as comments.
+ */
+import { stringify } from 'yaml';
+
+import type { ApiSection } from '../../config/api-document.ts';
+import type { LayerEntry } from '../../config/layers.ts';
+import { escaped } from '../../config/references.ts';
+import type { Key } from '../../store/ports/entities.ts';
+import type { Store } from '../../store/store.ts';
+import { isoOf } from '../contract/fields.ts';
+import { budgetViewOf } from '../routes/entity-fields.ts';
+import type { InForce } from './desk.ts';
+import { fileOnly } from './views.ts';
+
+const PAGE = 1_000;
+const STORED = ['org', 'team', 'user', 'service'] as const;
+type Stored = (typeof STORED)[number];
+
+export async function exportYaml(state: InForce, store: Pick<Store, 'entities'>, nowMs: number): Promise<string> {
+  const { keys: filed = [], ...others } = fileOnly(state) as { keys?: { name: string }[] };
+  const keys = await listAll((afterId) => store.entities.list('key', { afterId, limit: PAGE }));
+  const kept = keys.filter((key) => key.parent === undefined && key.principal?.startsWith('svc_') !== true);
+  const document = {
+    ...others,
+    providers: Object.fromEntries(serving(state, 'providers').map((entry) => [entry.name, providerOf(entry)])),
+    models: serving(state, 'models').map(written),
+    tags: Object.fromEntries(serving(state, 'tags').map((entry) => [entry.name, written(entry)])),
+    keys: [...filed, ...namedApart(kept, filed)],
+  };
+  const notes = [
+    ...leftOut(state),
+    ...keys.filter((key) => !kept.includes(key)).map(leftOutKey),
+    ...(await entitiesAsNotes(store)),
+  ];
+  const head = [
+    `Exported ${isoOf(nowMs)}. It loads again once every reference can be resolved.`,
+    'Credentials and keys cannot be read out of a running Signalbox: set the variables that are named here.',
+  ];
+  return [commented(head), stringify(document, { lineWidth: 0 }), ...(notes.length === 0 ? [] : [commented(notes)])].join('\n');
+}
+
+function serving({ layered }: InForce, section: ApiSection): LayerEntry[] {
+  return layered.entries.filter(
+    (entry) => entry.section === section && entry.origin !== 'shadowed' && entry.problem === undefined,
+  );
+}
+
+/** What came over the API has no references, so that every `${` in it means itself. */
+function written({ origin, written: value }: LayerEntry): unknown {
+  return origin === 'file' ? value : escapedIn(value);
+}
+
+function escapedIn(value: unknown): unknown {
+  if (typeof value === 'string') return escaped(value);
+  if (Array.isArray(value)) return value.map(escapedIn);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, escapedIn(member)]));
+}
+
+function providerOf(entry: LayerEntry): unknown {
+  const settings = written(entry) as Record<string, unknown>;
+  if (entry.credential === 'set') return { ...settings, api_key: `\${env:${variable(entry.name)}_API_KEY}` };
+  return entry.credential === 'missing' ? { ...settings, api_key: 'none' } : settings;
+}
+
+/** Names are unique within an owner in the store, in the file among all. */
+function namedApart(keys: readonly Key[], filed: readonly { name: string }[]): object[] {
+  const taken = new Set(filed.map(({ name }) => name));
+  return keys.map((key) => {
+    const name = taken.has(key.name) ? `${key.name} ${key.id}` : key.name;
+    taken.add(name);
+    return keyOf(key, name);
+  });
+}
+
+function keyOf(key: Key, name: string): object {
+  const { models, tags, priority, blocked, ips, team, principal, limits, budgets, expiresAtMs, recordBodies } = key;
+  return {
+    name,
+    key: `\${env:${variable(name)}_KEY}`,
+    models,
+    ...(tags.length > 0 && { tags }),
+    ...(priority !== 'normal' && { priority }),
+    ...(blocked && { blocked }),
+    ...(ips !== undefined && { ips }),
+    ...(team !== undefined && { team }),
+    ...(principal !== undefined && { user: principal }),
+    ...(expiresAtMs !== undefined && { expires_at: isoOf(expiresAtMs) }),
+    ...(recordBodies && { record_bodies: true }),
+    ...(limits !== undefined && { limits }),
+    ...(budgets.length > 0 && { budgets: budgets.map(budgetViewOf) }),
+  };
+}
+
+function variable(name: string): string {
+  return name
+    .toUpperCase()
+    .replace(/[^A-Z0-9]+/g, '_')
+    .replace(/^(?=\d)|^_/, 'X_');
+}
+
+function leftOut({ layered }: InForce): string[] {
+  return layered.entries
+    .filter(({ origin, problem }) => origin === 'shadowed' || problem !== undefined)
+    .map(({ section, name, origin, problem }) => `Left out: ${section} ${name} of the API: ${problem ?? origin}.`);
+}
+
+function leftOutKey({ name, id, parent }: Key): string {
+  const why = parent === undefined ? 'a service account has it' : `it descends from ${parent}`;
+  return `Left out: key ${name} (${id}): ${why}, which a file cannot say.`;
+}
+
+async function entitiesAsNotes({ entities }: Pick<Store, 'entities'>): Promise<string[]> {
+  const lines: string[] = [];
+  for (const kind of STORED) {
+    const rows = await listAll((afterId) => entities.list<Stored>(kind, { afterId, limit: PAGE }));
+    lines.push(...rows.map(({ id, name }) => `In the store: ${kind} ${id} ${JSON.stringify(name)}.`));
+  }
+  return lines;
+}
+
+async function listAll<Row extends { id: string }>(page: (afterId: string | undefined) => Promise<Row[]>): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (;;) {
+    const next = await page(rows.at(-1)?.id);
+    rows.push(...next);
+    if (next.length < PAGE) return rows;
+  }
+}
+
+function commented(lines: readonly string[]): string {
+  return lines.map((line) => `# ${line.replace(/[\r\n]+/g, ' ')}\n`).join('');
+}
