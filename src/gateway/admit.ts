@@ -10,6 +10,7 @@ import { demandsOf } from '../policy/demands.ts';
 import type { Acquired, Demand, Grant } from '../policy/limiter.ts';
 import { chargedTokens, historyName } from '../policy/token-history.ts';
 import type { ClientBody } from './body.ts';
+import { endUserOf, endUserRules } from './end-user.ts';
 import type { Exchange } from './exchange.ts';
 
 /** What the limits gave an exchange. */
@@ -33,15 +34,25 @@ export function admitCaller(exchange: Exchange): void | Promise<void> {
   return admit(exchange, demandsOf(exchange.caller!.rules, { call: true }));
 }
 
-/** The model's and the end user's limits, and everybody's tokens. Throws rate_limited. */
+/** The model's and the end user's limits, and everybody's tokens. Throws rate_limited, store_down. */
 export function admitModel(exchange: Exchange, body: ClientBody): void | Promise<void> {
-  const { caller, line, resolved } = exchange;
-  const callers = caller!.rules;
+  exchange.endUser = endUserOf(exchange, body);
+  const rules = endUserRules(exchange);
+  const go = (found: Rules | undefined): void | Promise<void> => {
+    if (found !== undefined) exchange.endUserRules = [found];
+    return admitKnown(exchange, body);
+  };
+  return rules instanceof Promise ? rules.then(go) : go(rules);
+}
+
+function admitKnown(exchange: Exchange, body: ClientBody): void | Promise<void> {
+  const { caller, endUserRules = [], line, resolved } = exchange;
   const models = line.modelRules(resolved!);
-  const tokens = tokensFor(exchange, body, [...callers, ...models]);
+  const tokens = tokensFor(exchange, body, [...caller!.rules, ...endUserRules, ...models]);
   return admit(exchange, [
     ...demandsOf(models, { call: true, tokens, keptBack: keptBack(exchange) }),
-    ...demandsOf(callers, { tokens }),
+    ...demandsOf(caller!.rules, { tokens }),
+    ...demandsOf(endUserRules, { call: true, tokens }),
   ]);
 }
 
@@ -76,14 +87,14 @@ export function refundTarget({ admission, plane }: Exchange): void {
 
 /** Once, at the end: leases come back, tokens become what was charged. What no upstream ever saw counts nowhere. */
 export function endAdmission(exchange: Exchange): void {
-  const { admission, attempts, outcome, plane, usage } = exchange;
+  const { admission, attempts, outcome, plane, usage, estimated } = exchange;
   if (admission === undefined) return;
   const { grants, target } = admission;
   // Something of ours refused it after its target had let it in.
   if (target !== undefined && attempts.length === target.attempt) refundTarget(exchange);
   if (attempts.length === 0 && outcome !== 'ok') plane.limiter.refund(grants);
   else plane.limiter.settle(admission.target === undefined ? grants : [...grants, admission.target.grant], tokensOf(exchange));
-  if (admission.history !== undefined && usage !== undefined) {
+  if (admission.history !== undefined && usage !== undefined && estimated !== true) {
     plane.tokenHistory.learn(admission.history, exchange.requestBytes, usage);
   }
 }

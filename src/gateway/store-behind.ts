@@ -7,10 +7,11 @@ const RETRY_AFTER_S = 30;
  * A hard budget is a promise that what is spent gets written down. While more facts wait for a store that is down than may, no more is spent under one; all other
  * calls go on. Throws store_down.
  */
-export function refuseWhileStoreIsBehind({ plane, caller, line, resolved }: Exchange): void {
+export function refuseWhileStoreIsBehind({ plane, caller, endUserRules = [], line, resolved }: Exchange): void {
   if (!plane.storeIsBehind()) return;
   const rules = [
     ...caller!.rules,
+    ...endUserRules,
     ...line.modelRules(resolved!),
     ...resolved!.targets.flatMap((target) => line.targetRules(target)),
   ];

@@ -34,4 +34,5 @@ test('a part is kept back for higher classes; of what cannot be divided, nothing
   const most = (limit: number, keptBack: number) =>
     demandsOf([{ scope: 'model:m', concurrent: { slot: 0, most: limit }, budgets: [] }], { call: true, keptBack })[0]!.most;
   expect([most(100, 0.2), most(10, 0.25), most(4, 0.2), most(1, 0.5), most(0, 0.5)]).toEqual([80, 8, 4, 1, 0]);
+  expect([most(Infinity, 0), most(Infinity, 0.5)]).toEqual([Infinity, Infinity]);
 });

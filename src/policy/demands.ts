@@ -32,5 +32,6 @@ export function demandsOf(rules: readonly Rules[], { call = false, tokens, keptB
 
 /** What is left of a limit without the part that is kept back; a limit too small to be divided is not. */
 function openTo(limit: number, keptBack: number): number {
-  return limit - Math.floor(limit * keptBack);
+  // What is only counted has no end, of which no part can be taken.
+  return Number.isFinite(limit) ? limit - Math.floor(limit * keptBack) : limit;
 }

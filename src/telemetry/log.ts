@@ -61,7 +61,7 @@ function prettyStream(stream: { fd: number; isTTY: boolean }): NodeJS.WritableSt
 
 /**
  * One line per exchange, in pino's form. Made by JSON.stringify instead of pino, which takes three times as long over so many fields, and this line is
- * written for every exchange. The asked model is the only word of the client's in it; it was cut when it was recorded.
+ * written for every exchange. The asked model and the end user are the only words of the client's in it; they were cut when they were recorded.
  */
 export function logExchange(log: Log, fact: ExchangeFact, recovered: boolean): void {
   const level = OUTCOME_LEVEL[fact.outcome];
@@ -73,6 +73,7 @@ export function logExchange(log: Log, fact: ExchangeFact, recovered: boolean): v
     surface: fact.surface,
     client_ip: fact.clientIp,
     key: fact.key,
+    end_user: fact.endUser,
     model: fact.askedModel ?? fact.model,
     target: fact.target,
     status: fact.status,

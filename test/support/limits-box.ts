@@ -56,7 +56,7 @@ export function endless(): Step[] {
 /** `config` without server, providers and admin; `lab` is the provider, and the upstream's model the last word of the target's. */
 export async function startLimitsBox(
   config: (labUrl: string) => string,
-  options: { workers?: number; env?: Record<string, string> } = {},
+  options: { workers?: number; env?: Record<string, string>; dataDir?: string } = {},
 ): Promise<LimitsBox> {
   let steps: (model: string) => Step[] = () => answered();
   const counts = new Map<string, number>();
@@ -68,6 +68,7 @@ export async function startLimitsBox(
   const box = await startSignalbox({
     config: `server: { workers: ${options.workers ?? 2} }\nadmin: { key: "\${env:ADMIN}" }\n${config(upstream.url)}`,
     env: { ...ENV, ...options.env },
+    ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
   });
   const pool = new Pool(box.url, { connections: 256, pipelining: 1, bodyTimeout: 0, headersTimeout: 0 });
   return {
