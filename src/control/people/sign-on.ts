@@ -56,6 +56,8 @@ interface Pending {
 export const SIGN_ON_S = 600;
 /** The provider's document is read anew after so long. */
 const CONFIGURATION_MS = 3_600_000;
+/** A provider that cannot be asked is not asked again for so long, whoever comes: anybody may begin a sign-on. */
+const COOL_DOWN_MS = 5_000;
 /** States that have come back once. A provider that took a code twice would else open a second session for a stolen callback. */
 const REMEMBERED_STATES = 4_096;
 const REQUEST_TIMEOUT_S = 10;
@@ -121,15 +123,15 @@ interface Provider {
 /** The provider as its own document describes it: read with the first sign-on, then once an hour. */
 function createProvider(parts: SignOnParts): () => Promise<Provider> {
   const { nowMs } = parts;
-  let known: { provider: Promise<Provider>; atMs: number } | undefined;
+  let known: { provider: Promise<Provider>; untilMs: number } | undefined;
   return () => {
-    if (known !== undefined && nowMs() - known.atMs < CONFIGURATION_MS) return known.provider;
-    const provider = discover(parts);
-    known = { provider, atMs: nowMs() };
-    provider.catch(() => {
-      known = undefined;
+    if (known !== undefined && nowMs() < known.untilMs) return known.provider;
+    const asked = { provider: discover(parts), untilMs: nowMs() + CONFIGURATION_MS };
+    known = asked;
+    asked.provider.catch(() => {
+      asked.untilMs = nowMs() + COOL_DOWN_MS;
     });
-    return provider;
+    return asked.provider;
   };
 }
 
