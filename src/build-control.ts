@@ -45,14 +45,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     store: context.storeState,
   });
   const wayOut = createWayOut(`signalbox/${context.version}`);
-  const events = createEvents({
-    log,
-    post: (url, headers, body, { timeoutMs }) =>
-      wayOut.ask({ url, method: 'POST', headers, body, timeoutMs, maxBytes: RECEIVER_ANSWER_BYTES }),
-    nowMs: Date.now,
-    eventId: createIdSource(randomBytes).eventId,
-    random: Math.random,
-  });
+  const events = openEvents(wayOut, log);
   const traces = createTraceSwitch(wayOut.ask, log);
   const demo = createDemoHandler({ dialects: { chat: openaiChat, messages: anthropicMessages }, nowMs: Date.now });
 
@@ -84,12 +77,24 @@ export async function buildControl(context: ControlContext): Promise<Control> {
       return true;
     },
     raise: events.raise,
+    recentEvents: events.recent,
     ask: wayOut.ask,
     async close() {
       await Promise.all([traces.close(), events.close()]);
       processLog.logger.flush();
     },
   };
+}
+
+function openEvents(wayOut: ReturnType<typeof createWayOut>, log: Log): ReturnType<typeof createEvents> {
+  return createEvents({
+    log,
+    post: (url, headers, body, { timeoutMs }) =>
+      wayOut.ask({ url, method: 'POST', headers, body, timeoutMs, maxBytes: RECEIVER_ANSWER_BYTES }),
+    nowMs: Date.now,
+    eventId: createIdSource(randomBytes).eventId,
+    random: Math.random,
+  });
 }
 
 /** p99 since the last scrape. The histogram holds the time between two samples, so an idle loop shows its resolution. */

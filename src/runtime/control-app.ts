@@ -76,6 +76,7 @@ function servicesOf(parts: ControlAppParts): Services {
     nowMs: Date.now,
     random: randomBytes,
     openApi: () => (document ??= openApiDocument(ADMIN_ROUTES, parts.version)),
+    recentEvents: control.recentEvents,
     metricsText: control.metricsText,
     status: () => ({
       version: parts.version,

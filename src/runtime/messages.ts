@@ -10,7 +10,7 @@ import type { Snapshot } from '../config/snapshot.ts';
 import type { ConfigDesk } from '../control/config/desk.ts';
 import type { TryProvider } from '../control/config/try.ts';
 import type { KeyEntry } from '../core/directory.ts';
-import type { Fact, Raise } from '../core/fact.ts';
+import type { EventFact, Fact, Raise } from '../core/fact.ts';
 import type { VouchedPerson } from '../core/person.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Keyring, SealKey } from '../lib/seal.ts';
@@ -173,6 +173,8 @@ export interface Control {
   priceOf: (request: PriceRequest) => Promise<PriceState>;
   /** Tells the operator of something that happened on the main thread. */
   raise: Raise;
+  /** The latest events of this run, newest first. */
+  recentEvents: () => readonly EventFact[];
   /** Main's own questions to the world, by the way out. */
   ask: AskWhole;
   /** First look at a request on the control socket; true: it was answered (the demo provider). */

@@ -318,6 +318,12 @@ describe('usage', () => {
   });
 });
 
+test('events can be read where nobody listens', async () => {
+  const { body } = await call('GET', '/events?type=key.created&limit=2');
+  expect(body.data).toMatchObject([{ type: 'key.created', scope: expect.stringMatching(/^key:key_/) }, { type: 'key.created' }]);
+  expect(await call('GET', '/events', undefined, tokens.olaf)).toMatchObject({ status: 403 });
+});
+
 test('the document of the API is served, and names every route', async () => {
   const { status, body } = await call('GET', '/openapi.json', undefined, tokens.ann);
   expect({ status, version: body.openapi }).toEqual({ status: 200, version: '3.1.0' });

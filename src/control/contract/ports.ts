@@ -1,5 +1,6 @@
 /** What handlers work with; composed in build-control.ts. A part that needs a further one adds its line here. */
 import type { Snapshot } from '../../config/snapshot.ts';
+import type { EventFact } from '../../core/fact.ts';
 import type { ConfigDesk } from '../config/desk.ts';
 import type { TryProvider } from '../config/try.ts';
 import type { Store } from '../../store/store.ts';
@@ -18,6 +19,8 @@ export interface Services {
   /** The snapshot in force. */
   snapshot: () => Snapshot;
   status: () => ControlStatus;
+  /** The latest events of this run, newest first. */
+  recentEvents: () => readonly EventFact[];
   /** The OpenAPI document of all routes. */
   openApi: () => Promise<Record<string, unknown>>;
   /** Prometheus text. */

@@ -23,6 +23,8 @@ export interface Events {
   raise: Raise;
   /** The webhook of the configuration in force; what still waits goes to it. */
   use(settings: EventSettings | undefined): void;
+  /** The latest thousand of this run, newest first. */
+  recent: () => readonly EventFact[];
   /** A last try for what waits; never rejects. */
   close(): Promise<void>;
 }
@@ -46,6 +48,7 @@ const LINES: Readonly<Record<EventType, readonly [Level, string]>> = {
 };
 
 const CLOSE_MS = 1_500;
+const RECENT = 1_000;
 const EARLY = 1_000;
 
 export function createEvents(parts: EventsParts): Events {
@@ -53,6 +56,7 @@ export function createEvents(parts: EventsParts): Events {
   let settings: EventSettings | undefined;
   /** What an earlier run left is read before a configuration is in force. */
   let early: EventFact[] | undefined = [];
+  const recent: EventFact[] = [];
   const queue: EventQueue = createEventQueue({
     deliver: (event) => (settings === undefined ? Promise.resolve('taken') : deliverEvent(settings, event, { post, nowMs })),
     onDead: ({ id, type }, reason) => log('error', { event_id: id, event: type, reason }, 'an event never reached the webhook'),
@@ -64,6 +68,8 @@ export function createEvents(parts: EventsParts): Events {
     if (settings !== undefined && wants(settings, event)) queue.add(event);
   };
   const observe = (event: EventFact): void => {
+    recent.unshift(event);
+    recent.length = Math.min(recent.length, RECENT);
     const [level, sentence] = LINES[event.type];
     const { id, type, scope, details } = event;
     log(level, { ...details, event: type, event_id: id, ...(scope !== undefined && { scope }) }, sentence);
@@ -81,6 +87,7 @@ export function createEvents(parts: EventsParts): Events {
       for (const event of early ?? []) offer(event);
       early = undefined;
     },
+    recent: () => recent,
     close: () => queue.close(CLOSE_MS),
   };
 }

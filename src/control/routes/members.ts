@@ -126,6 +126,6 @@ async function requireKnown(actor: Actor, user: string, place: Place | undefined
   const where = await userPlace(user, services);
   if (where === undefined) throw notThere();
   if (holdsAt(actor, {}, ADMINS)) return;
-  const known = [where.org, where.team].flat();
-  if (![place?.org, place?.team].some((each) => typeof each === 'string' && known.includes(each))) throw notThere();
+  const known = new Set([where.org, where.team].flat());
+  if (![place?.org, place?.team].some((each) => typeof each === 'string' && known.has(each))) throw notThere();
 }

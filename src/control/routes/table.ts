@@ -5,6 +5,7 @@ import { bodyRoutes } from './bodies.ts';
 import { documentRoutes } from '../config/document-routes.ts';
 import { credentialRoutes, entryRoutes } from '../config/entry-routes.ts';
 import { endUserRoutes } from './end-users.ts';
+import { eventRoutes } from './events.ts';
 import { groupRoutes } from './groups.ts';
 import { keyRoutes } from './keys.ts';
 import { meRoutes } from './me.ts';
@@ -23,6 +24,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   ...documentRoutes,
   ...endUserRoutes,
   ...entryRoutes,
+  ...eventRoutes,
   ...groupRoutes,
   ...keyRoutes,
   ...meRoutes,
