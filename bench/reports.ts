@@ -70,7 +70,7 @@ async function time(name: string, ask: () => Promise<number>): Promise<void> {
   if (median > MOST_MS) process.exitCode = 1;
 }
 
-/** 200 keys of 20 teams and 2 orgs, three models each of 12 at 4 providers; 25 end users each. All are at work in every hour. */
+/** 100 keys of 20 teams and 2 orgs, three models each of 12 at 4 providers; 50 end users each. All are at work in every hour. */
 function build(path: string): void {
   const db = new DatabaseSync(path);
   const from = performance.now();
@@ -80,22 +80,39 @@ function build(path: string): void {
     with recursive n(i) as (select 0 union all select i + 1 from n where i < ${rows - 1})
     insert into request_log
     select 'ex_' || printf('%012d', i) || '000000000000', cast(${START_MS} + i * ${stepMs} as integer), 'req_' || i, 'chat', i % 2,
-      'key-' || (i * 7919 % 200), 'usr_' || (i * 7919 % 100), 'team_' || (i * 7919 % 20), 'org_' || (i * 7919 % 2), 'person-' || (i * 7919 % 5000),
-      'model-' || (i * 31 % 12), 'provider-' || (i * 31 % 4), 'provider/model', 200, iif(i % 50 = 0, 'upstream_error', 'ok'), null,
+      'key-' || (i * 7919 % 100), 'usr_' || (i * 7919 % 50), 'team_' || (i * 7919 % 20), 'org_' || (i * 7919 % 2), 'person-' || (i * 7919 % 5000),
+      'model-' || (i * 31 % 12), 'provider-' || (i * 31 % 4), 'provider/model', 200, iif(i % 49 = 0, 'upstream_error', 'ok'), null,
       1200, 300, 1000, 4720, 0, 180.5, 2400.5, '{}'
     from n`);
-  const dimensions = "key_id, principal, team, org, '[\"tag-' || (length(key_id) % 3) || '\"]' as tags, model, provider";
-  const counts = `count(*), 0, sum(outcome <> 'ok'), count(*), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), 0, 0, sum(cost_nano_usd), 0, sum(total_ms)`;
-  const rollUp = (table: string, grainMs: number, more = ''): void => {
-    const keys = `at_ms, key_id, principal, team, org, tags, model, provider${more}`;
-    const names =
-      'requests, refused, failed, attempts, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, nano_usd, estimated_nano_usd, total_ms';
-    db.exec(`insert into ${table} (${keys}, ${names})
-      select at_ms - at_ms % ${grainMs} as start, ${dimensions}${more}, ${counts} from request_log group by start, key_id, principal, team, org, tags, model, provider${more}`);
+  const keys = 'key_id, principal, team, org, tags, model, provider';
+  const counts = [
+    'requests',
+    'refused',
+    'failed',
+    'attempts',
+    'input_tokens',
+    'output_tokens',
+    'cache_read_tokens',
+    'cache_write_tokens',
+    'reasoning_tokens',
+    'nano_usd',
+    'estimated_nano_usd',
+    'total_ms',
+  ];
+  const fromLog = `count(*), 0, sum(outcome <> 'ok'), count(*), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), 0, 0, sum(cost_nano_usd), 0, sum(total_ms)`;
+  const fromHours = counts.map((name) => `sum(${name})`).join(', ');
+  const tagged = `(select *, '["tag-' || (length(key_id) % 3) || '"]' as tags from request_log)`;
+  const rollUp = (
+    table: string,
+    source: string,
+    { grainMs, more = '', sums }: { grainMs: number; more?: string; sums: string },
+  ): void => {
+    db.exec(`insert into ${table} (at_ms, ${keys}${more}, ${counts.join(', ')})
+      select at_ms - at_ms % ${grainMs} as start, ${keys}${more}, ${sums} from ${source} group by start, ${keys}${more}`);
   };
-  rollUp('usage_hours', 3_600_000);
-  rollUp('usage_days', DAY_MS);
-  rollUp('end_user_days', DAY_MS, ', end_user');
+  rollUp('usage_hours', tagged, { grainMs: 3_600_000, sums: fromLog });
+  rollUp('usage_days', 'usage_hours', { grainMs: DAY_MS, sums: fromHours });
+  rollUp('end_user_days', tagged, { grainMs: DAY_MS, more: ', end_user', sums: fromLog });
   db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   const count = (table: string): unknown => db.prepare(`select count(*) as n from ${table}`).get()!['n'];
   console.log(
