@@ -114,7 +114,7 @@ function build(path: string): void {
   rollUp('usage_days', 'usage_hours', { grainMs: DAY_MS, sums: fromHours });
   rollUp('end_user_days', tagged, { grainMs: DAY_MS, more: ', end_user', sums: fromLog });
   db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-  const count = (table: string): unknown => db.prepare(`select count(*) as n from ${table}`).get()!['n'];
+  const count = (table: string): number => Number(db.prepare(`select count(*) as n from ${table}`).get()!['n']);
   console.log(
     `${count('request_log')} lines of the log, ${count('usage_hours')} hours, ${count('usage_days')} days, ${count('end_user_days')} days of end users`,
   );

@@ -52,7 +52,8 @@ function settleAttempt(fact: ExchangeFact, spending: Spending, sums: Sums): numb
     },
     scopes,
   );
-  const payer = { ...owners, provider: clean(attempt.provider) };
+  const provider = clean(attempt.provider);
+  const payer = provider === owners.provider ? owners : { ...owners, provider };
   sums.use(payer, at_ms, { nano_usd: nanoUsd, estimated_nano_usd: estimated ? nanoUsd : 0 });
   return nanoUsd;
 }

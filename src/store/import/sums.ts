@@ -50,6 +50,15 @@ export function createSums(): Sums {
   const rows: Sums['rows'] = { log: [], entries: [], ended: [], bodies: [] };
   const quarters = new Map<string, SpendQuarterTable>();
   const usage = new Map<string, EndUserUsageTable>();
+  /** An exchange is used twice in a row: for its tokens and for its money. */
+  let last: { owners: Owners; row: EndUserUsageTable } | undefined;
+  const rowOf = (owners: Owners, at_ms: number): EndUserUsageTable => {
+    const { key_id, principal, team, org, tags, model, provider, end_user } = owners;
+    const key = `${at_ms}\n${key_id}\n${principal}\n${team}\n${org}\n${tags}\n${model}\n${provider}\n${end_user}`;
+    let row = usage.get(key);
+    if (row === undefined) usage.set(key, (row = { at_ms, ...owners, ...NO_COUNTS }));
+    return row;
+  };
   return {
     rows,
     spend(entry, scopes) {
@@ -64,9 +73,8 @@ export function createSums(): Sums {
     },
     use(owners, atMs, counts) {
       const at_ms = atMs - (atMs % HOUR_MS);
-      const key = [at_ms, ...Object.values(owners)].join('\n');
-      let row = usage.get(key);
-      if (row === undefined) usage.set(key, (row = { at_ms, ...owners, ...NO_COUNTS }));
+      const row = last?.owners === owners && last.row.at_ms === at_ms ? last.row : rowOf(owners, at_ms);
+      last = { owners, row };
       for (const [name, count] of Object.entries(counts) as [keyof UsageCounts, number][]) row[name] += count;
     },
     result: () => ({
