@@ -8,7 +8,7 @@ import type { Rules } from '../core/rules.ts';
 import { readNumber } from '../lib/json-scan.ts';
 import { demandsOf } from '../policy/demands.ts';
 import type { Acquired, Demand, Grant } from '../policy/limiter.ts';
-import { chargedTokens, historyName } from '../policy/token-history.ts';
+import { type CallHistory, chargedTokens, expectedTokens, learnTokens } from '../policy/token-history.ts';
 import type { ClientBody } from './body.ts';
 import { endUserOf, endUserRules } from './end-user.ts';
 import type { Exchange } from './exchange.ts';
@@ -24,7 +24,7 @@ export interface Admission {
   /** Tokens, as far as anybody has asked. */
   expectedTokens?: number;
   /** Whom the tokens taught. */
-  history?: string;
+  history?: CallHistory;
 }
 
 type Refused = Extract<Acquired, { ok: false }>;
@@ -95,7 +95,7 @@ export function endAdmission(exchange: Exchange): void {
   if (attempts.length === 0 && outcome !== 'ok') plane.limiter.refund(grants);
   else plane.limiter.settle(admission.target === undefined ? grants : [...grants, admission.target.grant], tokensOf(exchange));
   if (admission.history !== undefined && usage !== undefined && estimated !== true) {
-    plane.tokenHistory.learn(admission.history, exchange.requestBytes, usage);
+    learnTokens(admission.history, exchange.requestBytes, usage);
   }
 }
 
@@ -119,8 +119,8 @@ function tokensFor(exchange: Exchange, body: ClientBody, rules: readonly Rules[]
   const { surface, caller, resolved, plane } = exchange;
   if (surface.name === 'count_tokens' || !rules.some(({ tokens }) => tokens !== undefined)) return undefined;
   const admission = admissionOf(exchange);
-  admission.history ??= historyName(caller!.key.id, resolved!.name);
-  admission.expectedTokens ??= plane.tokenHistory.estimate(admission.history, {
+  admission.history ??= plane.historyOf(caller!.key.id, resolved!.name);
+  admission.expectedTokens ??= expectedTokens(admission.history, {
     requestBytes: body.bytes.length,
     maxOutputTokens: outputCap(body),
     answers: surface.name !== 'embeddings',
@@ -148,10 +148,14 @@ function keptBack({ caller, line }: Exchange): number {
 }
 
 const MEANING: Record<Demand['what'], (most: number) => string> = {
-  requests: (most) => `${most} requests in any 60 s`,
-  tokens: (most) => `${most} tokens in any 60 s`,
-  concurrent: (most) => `${most} requests at once`,
+  requests: (most) => `${counted(most, 'request')} in any 60 s`,
+  tokens: (most) => `${counted(most, 'token')} in any 60 s`,
+  concurrent: (most) => `${counted(most, 'request')} at once`,
 };
+function counted(most: number, thing: string): string {
+  return `${most} ${thing}${most === 1 ? '' : 's'}`;
+}
+
 /** A client that cannot be told when may ask again after this. */
 const NEVER_RETRY_S = 60;
 

@@ -6,7 +6,7 @@ import type { WindowOf } from '../ledger/window.ts';
 import type { PriceState } from '../core/price.ts';
 import type { EndUsers } from '../policy/end-users.ts';
 import type { Limiter } from '../policy/limiter.ts';
-import type { TokenHistory } from '../policy/token-history.ts';
+import type { HistoryOf } from '../policy/token-history.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
 import type { Exchange } from './exchange.ts';
@@ -22,7 +22,7 @@ export interface Plane {
   /** The price of a target, wildcards filled in; a promise only where the main thread must look it up first. */
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
   limiter: Limiter;
-  tokenHistory: TokenHistory;
+  historyOf: HistoryOf;
   endUsers: EndUsers;
   /** Too many facts wait for a store that is down. */
   storeIsBehind: () => boolean;

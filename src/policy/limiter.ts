@@ -12,7 +12,7 @@ import {
   limitsViews,
   ownerOf,
 } from './limits-memory.ts';
-import { change, sumAt, take, waitMs } from './windows.ts';
+import { change, sumAt, sumOf, take, waitMs } from './windows.ts';
 
 export type Counted = 'requests' | 'tokens' | 'concurrent';
 
@@ -68,61 +68,69 @@ const LEASE_RETRY_MS = 1_000;
 /** `nowMs`: the clock of all threads, monotonic. `worker`: the slot of this thread, from 0; one thread at a time has it. */
 export function openLimiter(memory: LimitsMemory, worker: number, nowMs: () => number): Limiter {
   const views = limitsViews(memory);
-  const now = (): number => Math.max(0, Math.floor(nowMs() - memory.originMs));
+  const thread: Thread = { views, worker, nowMs: () => Math.max(0, Math.floor(nowMs() - memory.originMs)) };
   return {
-    acquire: (demands) => section(views, worker, demands, () => acquire(views, worker, { demands, nowMs: now() })),
-    settle(grants, tokens) {
-      const ends = endingOf(grants, ({ what, amount }) => (what === 'tokens' && tokens !== undefined ? tokens - amount : 0));
-      endAll(views, worker, { ends, now });
+    acquire(demands) {
+      enter(thread);
+      try {
+        return acquire(thread, demands);
+      } finally {
+        leave(thread);
+      }
     },
-    refund(grants) {
-      const ends = endingOf(grants, ({ what, amount }) => (what === 'concurrent' ? 0 : -amount));
-      endAll(views, worker, { ends, now });
-    },
+    settle: (grants, tokens) =>
+      end(thread, grants, (taken) => (tokens !== undefined && taken.what === 'tokens' ? tokens - taken.amount : 0)),
+    refund: (grants) => end(thread, grants, ({ amount }) => -amount),
   };
 }
 
-/**
- * Notes the windows that may change, so that main can mend them should this thread die in between. The clock is read inside, so that what waits for the lock
- * is not taken for older than it is.
- */
-function section<Result>(views: LimitsViews, worker: number, slots: readonly Demand[], work: () => Result): Result {
-  const { words } = views;
-  if (slots.length > MAX_NOTED) throw new RangeError(`${slots.length} limits of one exchange`);
-  lock(words, LOCK_AT, ownerOf(worker));
-  try {
-    let noted = 0;
-    for (const { what, slot } of slots) if (what !== 'concurrent') words[NOTE_AT + noted++] = slot;
-    Atomics.store(words, NOTED_AT, noted);
-    return work();
-  } finally {
-    Atomics.store(words, NOTED_AT, 0);
-    unlock(words, LOCK_AT);
-  }
+interface Thread {
+  views: LimitsViews;
+  worker: number;
+  nowMs: () => number;
 }
 
-function acquire(
-  views: LimitsViews,
-  worker: number,
-  { demands, nowMs }: { demands: readonly Demand[]; nowMs: number },
-): Acquired {
+function enter({ views, worker }: Thread): void {
+  lock(views.words, LOCK_AT, ownerOf(worker));
+}
+
+function leave({ views }: Thread): void {
+  Atomics.store(views.words, NOTED_AT, 0);
+  unlock(views.words, LOCK_AT);
+}
+
+/** Notes a window before it may change, so that main can mend it should this thread die in between. */
+function note({ views: { words } }: Thread, slot: number): void {
+  const noted = words[NOTED_AT]!;
+  if (noted === MAX_NOTED) throw new RangeError('too many limits of one exchange');
+  words[NOTE_AT + noted] = slot;
+  Atomics.store(words, NOTED_AT, noted + 1);
+}
+
+/** The clock is read inside the section, so that what waits for the lock is not taken for older than it is. */
+function acquire(thread: Thread, demands: readonly Demand[]): Acquired {
+  const nowMs = thread.nowMs();
   let refused: Extract<Acquired, { ok: false }> | undefined;
   for (const demand of demands) {
-    const used = usedNow(views, demand, nowMs);
+    const used = usedNow(thread, demand, nowMs);
     if (used + demand.amount <= demand.most) continue;
-    const refusal = refusalOf(views, demand, { used, nowMs });
+    const refusal = refusalOf(thread, demand, { used, nowMs });
     if (refused === undefined || refusal.retryAfterMs > refused.refusal.retryAfterMs)
       refused = { ok: false, refused: demand, refusal };
   }
   if (refused !== undefined) return refused;
-  return { ok: true, grant: { taken: demands.map((demand) => takeOne(views, worker, { demand, nowMs })), open: true } };
+  const taken: Taken[] = [];
+  for (const demand of demands) taken.push(takeOne(thread, demand, nowMs));
+  return { ok: true, grant: { taken, open: true } };
 }
 
-function usedNow({ windows, leases }: LimitsViews, { what, slot }: Demand, nowMs: number): number {
-  return what === 'concurrent' ? leased(leases, slot) : sumAt(windows, slot, nowMs);
+function usedNow(thread: Thread, { what, slot }: Demand, nowMs: number): number {
+  if (what === 'concurrent') return leased(thread.views.leases, slot);
+  note(thread, slot);
+  return sumAt(thread.views.windows, slot, nowMs);
 }
 
-function refusalOf({ windows }: LimitsViews, demand: Demand, { used, nowMs }: { used: number; nowMs: number }): Refusal {
+function refusalOf({ views: { windows } }: Thread, demand: Demand, { used, nowMs }: { used: number; nowMs: number }): Refusal {
   const { what, slot, amount, most } = demand;
   const isWindow = what !== 'concurrent';
   const retryAfterMs = isWindow ? waitMs(windows, slot, { target: most - amount, nowMs }) : LEASE_RETRY_MS;
@@ -133,39 +141,46 @@ function refusalOf({ windows }: LimitsViews, demand: Demand, { used, nowMs }: { 
   };
 }
 
-function takeOne(views: LimitsViews, worker: number, { demand, nowMs }: { demand: Demand; nowMs: number }): Taken {
-  const { scope, what, slot, amount, most } = demand;
-  if (what === 'concurrent') lease(views.leases, slot, worker);
-  const tick = what === 'concurrent' ? 0 : take(views.windows, slot, { amount, nowMs });
-  return { scope, what, slot, amount, most, tick, used: usedNow(views, demand, nowMs) };
+function takeOne({ views, worker }: Thread, { scope, what, slot, amount, most }: Demand, nowMs: number): Taken {
+  if (what === 'concurrent') {
+    lease(views.leases, slot, worker);
+    return { scope, what, slot, amount, most, tick: 0, used: leased(views.leases, slot) };
+  }
+  const tick = take(views.windows, slot, { amount, nowMs });
+  return { scope, what, slot, amount, most, tick, used: sumOf(views.windows, slot) };
 }
 
-type Ending = Taken & { by: number };
-
-/** Ends these grants; what of them still has to be changed, and by how much. */
-function endingOf(grants: readonly Grant[], by: (taken: Taken) => number): Ending[] {
-  const ends: Ending[] = [];
+/** Ends these grants, those that are open: leases come back, windows change by what `by` says. */
+function end(thread: Thread, grants: readonly Grant[], by: (taken: Taken) => number): void {
+  const changed: Taken[] = [];
+  const amounts: number[] = [];
   for (const grant of grants) {
     if (!grant.open) continue;
     grant.open = false;
     for (const taken of grant.taken) {
-      const difference = by(taken);
-      if (taken.what === 'concurrent' || difference !== 0) ends.push({ ...taken, by: difference });
+      const amount = taken.what === 'concurrent' ? -1 : by(taken);
+      if (amount === 0) continue;
+      changed.push(taken);
+      amounts.push(amount);
     }
   }
-  return ends;
+  if (changed.length > 0) endAll(thread, changed, amounts);
 }
 
-function endAll(views: LimitsViews, worker: number, { ends, now }: { ends: readonly Ending[]; now: () => number }): void {
-  if (ends.length === 0) return;
-  section(views, worker, ends, () => {
-    const nowMs = now();
-    for (const { what, slot, tick, by } of ends) {
-      if (what === 'concurrent') giveBack(views.leases, slot, worker);
+function endAll(thread: Thread, changed: readonly Taken[], amounts: readonly number[]): void {
+  const { leases, windows } = thread.views;
+  enter(thread);
+  try {
+    const nowMs = thread.nowMs();
+    for (const [index, { what, slot, tick }] of changed.entries()) {
+      if (what === 'concurrent') giveBack(leases, slot, thread.worker);
       else {
-        sumAt(views.windows, slot, nowMs);
-        change(views.windows, slot, { tick, amount: by });
+        note(thread, slot);
+        sumAt(windows, slot, nowMs);
+        change(windows, slot, { tick, amount: amounts[index]! });
       }
     }
-  });
+  } finally {
+    leave(thread);
+  }
 }

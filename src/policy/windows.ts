@@ -48,6 +48,11 @@ export function sumAt({ words, bytes }: Windows, slot: number, nowMs: number): n
   return words[base + SUM]!;
 }
 
+/** The sum as it was left by the last look or change. */
+export function sumOf({ words }: Windows, slot: number): number {
+  return words[slot * WORDS_PER_WINDOW + SUM]!;
+}
+
 /** Empties the buckets that come to stand for new times. The head moves last: a thread that dies before leaves what the next one does again. */
 function turn(words: Int32Array, base: number, { head, tick }: { head: number; tick: number }): void {
   if (tick - head >= BUCKETS) {

@@ -1,6 +1,6 @@
 /** What the official SDKs see of a limit, and what they do about it. */
-import Anthropic from '@anthropic-ai/sdk';
-import { OpenAI } from 'openai';
+import { Anthropic, RateLimitError as AnthropicRateLimitError } from '@anthropic-ai/sdk';
+import { OpenAI, RateLimitError as OpenAiRateLimitError } from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 
 import { KEYS, type LimitsBox, answered, startLimitsBox } from '../support/limits-box.ts';
@@ -33,7 +33,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (name) => {
     const sdk = new Anthropic({ baseURL: url, apiKey: KEYS.CI, maxRetries });
     return { ask: async () => ({ headers: (await sdk.messages.create(question).withResponse()).response.headers }) };
   };
-  const RateLimitError = name === 'openai' ? OpenAI.RateLimitError : Anthropic.RateLimitError;
+  const RateLimitError = name === 'openai' ? OpenAiRateLimitError : AnthropicRateLimitError;
 
   test('reads what is left from the answer, and why and how long from the refusal', async () => {
     const { box, seen } = await serve('{ rpm: 1, tpm: 1000 }');
@@ -49,8 +49,8 @@ describe.each(['openai', 'anthropic'] as const)('%s', (name) => {
     );
     expect(error).toBeInstanceOf(RateLimitError);
     expect(error!.message).toContain('key `ci`');
-    expect(error!.message).toContain('1 requests in any 60 s');
-    expect(Number(error!.headers!.get('retry-after'))).toBeLessThanOrEqual(60);
+    expect(error!.message).toContain('1 request in any 60 s');
+    expect(Number(error!.headers.get('retry-after'))).toBeLessThanOrEqual(60);
     expect(seen('up')).toBe(1);
   });
 
