@@ -3,8 +3,9 @@ import type { AttemptFact } from '../core/exchange.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { Usage } from '../core/usage.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
+import type { Unanswered } from '../ledger/estimate.ts';
 import type { Exchange } from './exchange.ts';
-import { type OpenSpend, endSpend, keepsWhole } from './spend.ts';
+import { type Charge, type OpenSpend, endSpend, keepsWhole } from './spend.ts';
 
 /** The attempt failed before its answer began. `undelivered`: the provider never saw it. */
 export function settleFailed(exchange: Exchange, attempt: AttemptFact, undelivered: boolean): void {
@@ -21,45 +22,49 @@ export function settleSpend(exchange: Exchange): void {
   if (spend === undefined || spend.ended || attempt === undefined) return;
   if (attempt.status !== undefined && attempt.status >= 400) return endSpend(exchange, spend, attempt, { nanoUsd: 0 });
   // Usage before the finish is a count under way: Anthropic's first event has one, and some providers send it with every chunk.
-  // A refusal after an attempt is a guard's, which sees whole answers only.
-  const whole = exchange.outcome === 'ok' || exchange.outcome === 'refused';
-  const final = usage !== undefined && (finish !== undefined || whole);
+  const final = usage !== undefined && (finish !== undefined || exchange.outcome === 'ok');
   if (!final) return settleEstimated(exchange, spend, attempt);
   learn(exchange, spend, { usage, attempt });
   endSpend(exchange, spend, attempt, { nanoUsd: chargeOf(spend, usage), ...(isCeiling(spend) && { usage }) });
 }
 
 function settleEstimated(exchange: Exchange, spend: OpenSpend, attempt: AttemptFact): void {
-  const usage = estimatedUsage(exchange, spend, attempt);
   exchange.estimated = true;
-  const { price, plan, reservedNanoUsd } = spend;
-  if (price === undefined) return endSpend(exchange, spend, attempt, { nanoUsd: 0, usage });
-  const least = Math.max(spend.floorNanoUsd, chargeOf(spend, usage));
-  const nanoUsd = keepsWhole(plan, spend.hidden)
-    ? reservedNanoUsd
-    : plan?.hard === true
-      ? Math.min(least, reservedNanoUsd)
-      : least;
-  endSpend(exchange, spend, attempt, { nanoUsd, usage });
+  endSpend(exchange, spend, attempt, estimatedCharge(exchange, spend, unansweredOf(exchange, spend, attempt)));
 }
 
-function estimatedUsage(
-  { plane, usage, responseBytes, stream, ...exchange }: Exchange,
-  spend: OpenSpend,
-  attempt: AttemptFact,
-): Usage {
-  const { kind, requestBytes, mostTokens } = spend;
-  const hungUp = exchange.gone || exchange.cut !== undefined || exchange.failure?.code === 'upstream_timeout';
-  return plane.estimator.usageOf(kind, {
+/**
+ * The ledger gets what is most likely. A hard budget counts with what is possible, or estimates that were low would add up to more than its limit; where output can be
+ * hidden, that is all of the reservation, for the ledger too.
+ */
+function estimatedCharge({ plane }: Exchange, spend: OpenSpend, seen: Unanswered): Charge {
+  const { price, plan, reservedNanoUsd, kind } = spend;
+  const usage = plane.estimator.usageOf(kind, seen);
+  if (price === undefined) return { nanoUsd: 0, usage };
+  if (keepsWhole(plan, spend.hidden)) return { nanoUsd: reservedNanoUsd, usage };
+  const nanoUsd = Math.max(spend.floorNanoUsd, chargeOf(spend, usage));
+  if (plan?.hard !== true) return { nanoUsd, usage };
+  const mostNanoUsd = Math.max(nanoUsd, chargeOf(spend, plane.estimator.mostUsageOf(kind, seen)));
+  return { nanoUsd: Math.min(nanoUsd, reservedNanoUsd), mostNanoUsd: Math.min(mostNanoUsd, reservedNanoUsd), usage };
+}
+
+/** We hung up: the client left, or we had enough. Else the provider ended by itself. */
+function hungUp({ gone, cut, failure }: Exchange, { error }: AttemptFact): boolean {
+  const timedOut = failure?.code === 'upstream_timeout' || error === 'upstream_timeout';
+  return gone || cut !== undefined || timedOut || error === 'client_gone';
+}
+
+function unansweredOf(exchange: Exchange, { requestBytes, mostTokens }: OpenSpend, attempt: AttemptFact): Unanswered {
+  const { usage, responseBytes, stream } = exchange;
+  return {
     requestBytes,
     answerBytes: responseBytes,
     elapsedMs: attempt.totalMs,
     stream,
-    hungUp: hungUp || attempt.error === 'upstream_timeout' || attempt.error === 'client_gone',
-    ...(attempt.firstByteMs !== undefined && { firstByteMs: attempt.firstByteMs }),
+    hungUp: hungUp(exchange, attempt),
     ...(mostTokens !== undefined && { mostTokens }),
     ...(usage !== undefined && { told: usage }),
-  });
+  };
 }
 
 function learn(

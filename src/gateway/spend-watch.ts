@@ -58,9 +58,15 @@ function payStep({ plane }: Exchange, spend: OpenSpend): GatewayError | undefine
   const nanoUsd = boundAt({ fixedPicoUsd: 0, perTokenPicoUsd: bound!.perTokenPicoUsd }, STEP_TOKENS);
   const reserved = plane.accounts.reserve(plan.demands, { wantNanoUsd: nanoUsd, leastNanoUsd: nanoUsd });
   if (!reserved.ok) {
-    const refusal = budgetRefusal(plan, reserved, nowMs);
-    if (reserved.bySpent) plane.raise('budget.exceeded', refusal.details.scope, { window: windowAt(plan, reserved.demand) });
-    return refusal;
+    // What the stream itself has reserved will not come back to it.
+    const { slot, limitNanoUsd } = plan.demands[reserved.demand]!;
+    const own = [...spend.holds, ...spend.later]
+      .filter((hold) => hold.slot === slot)
+      .reduce((sum, hold) => sum + hold.nanoUsd, 0);
+    const bySpent = reserved.spentNanoUsd + own + nanoUsd > limitNanoUsd;
+    if (bySpent)
+      plane.raise('budget.exceeded', plan.accounts[reserved.demand]!.scope, { window: windowAt(plan, reserved.demand) });
+    return budgetRefusal(plan, { ...reserved, bySpent }, nowMs);
   }
   addStep(spend, reserved.holds);
   return undefined;

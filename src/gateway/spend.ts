@@ -192,6 +192,8 @@ export function cancelSpend({ plane }: Exchange, spend: OpenSpend): void {
 
 export interface Charge {
   nanoUsd: NanoUsd;
+  /** What the budgets of this process count with, where that is more. */
+  mostNanoUsd?: NanoUsd;
   /** Present: it is an estimate, from this. */
   usage?: Usage;
 }
@@ -210,7 +212,7 @@ export function endSpend(exchange: Exchange, spend: OpenSpend, attempt: AttemptF
     nanoUsd: charge.nanoUsd,
     ...(charge.usage !== undefined && estimatedPart(charge.usage)),
   };
-  const changes = exchange.plane.accounts.settle(holds, charge.nanoUsd);
+  const changes = exchange.plane.accounts.settle(holds, charge.mostNanoUsd ?? charge.nanoUsd);
   exchange.plane.accounts.settle(spend.later, 0);
   if (plan === undefined) return;
   for (const { type, scope, details } of thresholdsPassed(plan, changes)) exchange.plane.raise(type, scope, details);

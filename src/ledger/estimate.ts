@@ -21,8 +21,7 @@ export interface Unanswered {
   requestBytes: number;
   /** What the client got of it. */
   answerBytes: number;
-  /** Since the request was sent; absent `firstByteMs`: not a byte of the answer has come. */
-  firstByteMs?: number;
+  /** Since the request was sent. */
   elapsedMs: number;
   stream: boolean;
   /** We hung up, and the provider finds out in its own time. False: it ended by itself. */
@@ -36,7 +35,10 @@ export interface Unanswered {
 export interface Estimator {
   /** `kind`: the target, and the surface it was asked through: bytes per token differ. */
   learn(kind: string, answered: Answered): void;
+  /** Once for each: that it was left tells of its length. */
   usageOf(kind: string, unanswered: Unanswered): Usage;
+  /** Rather too much: what a strict budget must count with, so that the bill never surprises it. */
+  mostUsageOf(kind: string, unanswered: Unanswered): Usage;
   inputTokens(kind: string, requestBytes: number): number;
   /** Of the answer so far. */
   outputTokens(kind: string, answerBytes: number): number;
@@ -57,6 +59,8 @@ const FIRST: Readonly<Learned> = Object.freeze({
   cacheWriteTokens: 0,
   answerBytes: 20_000,
   outputTokens: 100,
+  bytesSquared: 0,
+  bytesByTokens: 0,
   writingMs: 2_000,
   waitingMs: 0,
   answers: 0,
@@ -70,6 +74,8 @@ interface Learned {
   cacheWriteTokens: number;
   answerBytes: number;
   outputTokens: number;
+  bytesSquared: number;
+  bytesByTokens: number;
   writingMs: number;
   waitingMs: number;
   answers: number;
@@ -95,10 +101,7 @@ export function createEstimator(): Estimator {
     const { inputTokens, requestBytes: bytes } = sumsOf(kind);
     return Math.max(1, Math.round((requestBytes * inputTokens) / bytes));
   };
-  const outputTokens = (kind: string, answerBytes: number): number => {
-    const { outputTokens, answerBytes: bytes } = sumsOf(kind);
-    return Math.round((answerBytes * outputTokens) / bytes);
-  };
+  const outputTokens = (kind: string, answerBytes: number): number => Math.round(tokensIn(sumsOf(kind), answerBytes));
   return {
     learn(kind, answered) {
       // A request that cost no input tells no ratio.
@@ -114,10 +117,15 @@ export function createEstimator(): Estimator {
       const output = Math.max(told?.outputTokens ?? 0, written(kinds.get(kind), sums, seen));
       return { ...NO_USAGE, ...input, outputTokens: Math.round(Math.min(output, seen.mostTokens ?? Infinity)) };
     },
+    mostUsageOf(kind, seen) {
+      const { told } = seen;
+      const input = told !== undefined && told.inputTokens > 0 ? told : { inputTokens: Math.ceil(seen.requestBytes / 2) };
+      const output = Math.max(told?.outputTokens ?? 0, mostWritten(sumsOf(kind), seen));
+      return { ...NO_USAGE, ...input, outputTokens: Math.ceil(Math.min(output, seen.mostTokens ?? Infinity)) };
+    },
     inputTokens,
     outputTokens,
-    mostOutputTokens: (kind, answerBytes) =>
-      kinds.get(kind) === undefined ? Math.ceil(answerBytes / LEAST_BYTES_PER_TOKEN) : outputTokens(kind, answerBytes),
+    mostOutputTokens: (kind, answerBytes) => mostTokensIn(sumsOf(kind), answerBytes),
   };
 }
 
@@ -136,6 +144,8 @@ function learn(kind: Kind, { requestBytes, answerBytes, firstByteMs, totalMs, us
     cacheWriteTokens: usage.cacheWriteTokens,
     answerBytes,
     outputTokens: usage.outputTokens,
+    bytesSquared: answerBytes * answerBytes,
+    bytesByTokens: answerBytes * usage.outputTokens,
     writingMs: totalMs - firstByteMs,
     waitingMs: firstByteMs,
     answers: 1,
@@ -168,9 +178,43 @@ function inputOf(sums: Learned, inputTokens: number): Partial<Usage> {
 
 /** Tokens written so far, as far as bytes or time tell, and those that follow until the provider finds out that nobody reads. */
 function written(kind: Kind | undefined, sums: Learned, seen: Unanswered): number {
-  const sofar = seen.stream ? (seen.answerBytes * sums.outputTokens) / Math.max(1, sums.answerBytes) : unseen(sums, seen);
+  const sofar = seen.stream ? tokensIn(sums, seen.answerBytes) : unseen(sums, seen);
   if (!seen.hungUp) return sofar;
   return expected(kind, { least: sofar, most: sofar + speed(sums, seen.stream) * HANG_UP_MS });
+}
+
+/** Answers and providers differ from what was learned: by so much, and by a few tokens more. */
+const MARGIN = 1.25;
+const MARGIN_TOKENS = 64;
+
+function mostWritten(sums: Learned, seen: Unanswered): number {
+  const shown = seen.stream || seen.answerBytes > 0;
+  const fast = 2 * Math.max(speed(sums, seen.stream), speed(FIRST, true));
+  const sofar = shown ? mostTokensIn(sums, seen.answerBytes) : fast * seen.elapsedMs;
+  return sofar * MARGIN + MARGIN_TOKENS + (seen.hungUp ? fast * HANG_UP_MS : 0);
+}
+
+function mostTokensIn(sums: Learned, bytes: number): number {
+  return sums === FIRST ? Math.ceil(bytes / LEAST_BYTES_PER_TOKEN) : Math.round(tokensIn(sums, bytes));
+}
+
+const LEAST_SPREAD = 0.01;
+
+/**
+ * Least squares: tokens as a line over bytes, so that the frame of an answer, which a part of it does not have, counts for nothing, and tokens that are never shown
+ * count from the first byte on.
+ */
+function tokensIn(sums: Learned, bytes: number, isWhole = false): number {
+  if (bytes === 0) return 0;
+  const { answers, answerBytes, outputTokens, bytesSquared, bytesByTokens } = sums;
+  const ratio = outputTokens / Math.max(1, answerBytes);
+  const spread = answers * bytesSquared - answerBytes * answerBytes;
+  const slope = (answers * bytesByTokens - answerBytes * outputTokens) / spread;
+  // Answers of one length tell no line, and a steep or flat one tells of chance.
+  const isLine = spread > answers * bytesSquared * LEAST_SPREAD && slope > ratio / 4 && slope < ratio * 4;
+  if (!isLine) return bytes * ratio;
+  const atZero = (outputTokens - slope * answerBytes) / answers;
+  return Math.max(1, bytes * slope + (isWhole ? atZero : Math.max(0, atZero)));
 }
 
 /** Tokens per millisecond: a stream's while it flows; of an answer that comes at once, over all the time that it took. */
@@ -179,10 +223,9 @@ function speed(sums: Learned, stream: boolean): number {
   return sums.outputTokens / Math.max(1, ms);
 }
 
-function unseen(sums: Learned, { answerBytes, elapsedMs, firstByteMs }: Unanswered): number {
-  // An answer that comes whole was written before its first byte.
-  if (firstByteMs !== undefined && answerBytes > 0) return (answerBytes * sums.outputTokens) / Math.max(1, sums.answerBytes);
-  return speed(sums, false) * elapsedMs;
+/** An answer that comes whole was written before its first byte. */
+function unseen(sums: Learned, { answerBytes, elapsedMs }: Unanswered): number {
+  return answerBytes > 0 ? tokensIn(sums, answerBytes, true) : speed(sums, false) * elapsedMs;
 }
 
 /** The mean length, not more than `most`, of those answers that are longer than `least`. */
@@ -199,5 +242,19 @@ function expected(kind: Kind | undefined, { least, most }: { least: number; most
     tokens += count * Math.min(length, most);
   }
   // Longer than all that were seen: it ends whenever it ends.
-  return answers < kind.weight / 100 ? least : Math.max(least, tokens / answers);
+  if (answers < kind.weight / 100) return least;
+  noteLonger(kind, least, (answers + kind.weight) / answers);
+  return Math.max(least, tokens / answers);
+}
+
+/**
+ * An answer that was left is longer than what was seen of it: it counts as all of those that are (the redistribution to the right by which Efron described the
+ * Kaplan–Meier estimator). Without that the long ones, which are left more often, would be thought rarer than they are.
+ */
+function noteLonger({ counts, tokens }: Kind, least: number, factor: number): void {
+  for (let index = classOf(least); index < CLASSES; index++) {
+    if (tokens[index]! < least * counts[index]!) continue;
+    counts[index]! *= factor;
+    tokens[index]! *= factor;
+  }
 }

@@ -1,0 +1,16 @@
+/** The ledger against the bill of a provider that keeps its own. The long form is in test/long. */
+import { expect, it } from 'vitest';
+
+import { measureTruth } from '../support/bill-truth.ts';
+
+it('agrees with the provider’s bill over mixed exchanges; what differs is flagged; a strict budget is never exceeded', async () => {
+  const truth = await measureTruth(500, 4_711);
+  expect(truth).toMatchObject({ missing: 0, unflagged: 0 });
+  expect(truth.different).toBeGreaterThan(0);
+  // 500 exchanges teach an estimator little; ten thousand are held to half a per cent.
+  expect(Math.abs(truth.booked / truth.billed - 1)).toBeLessThan(0.02);
+  expect(truth.strict.billed).toBeLessThanOrEqual(truth.strict.limit);
+  expect(truth.strict.booked).toBeLessThanOrEqual(truth.strict.limit);
+  // It was used, not only refused.
+  expect(truth.strict.booked).toBeGreaterThan(truth.strict.limit / 2);
+}, 120_000);
