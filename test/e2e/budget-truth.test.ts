@@ -7,8 +7,8 @@ it('agrees with the provider’s bill over mixed exchanges; what differs is flag
   const truth = await measureTruth(500, 4_711);
   expect(truth).toMatchObject({ missing: 0, unflagged: 0 });
   expect(truth.different).toBeGreaterThan(0);
-  // 500 exchanges teach an estimator little; ten thousand are held to half a per cent.
-  expect(Math.abs(truth.booked / truth.billed - 1)).toBeLessThan(0.02);
+  // Some sixty of them were left or cut, each estimated with a wide spread; ten thousand exchanges are held to half a per cent.
+  expect(Math.abs(truth.booked / truth.billed - 1)).toBeLessThan(0.06);
   expect(truth.strict.billed).toBeLessThanOrEqual(truth.strict.limit);
   expect(truth.strict.booked).toBeLessThanOrEqual(truth.strict.limit);
   // It was used, not only refused.
