@@ -28,6 +28,7 @@ const server = createServer((request, response) => {
     if (mode === 'stream') void sendStream(response);
     else if (mode === 'paced') sendPaced(response);
     else if (mode === 'hold') setTimeout(() => sendAnswer(response), 1500);
+    else if (mode === 'think') setTimeout(() => sendAnswer(response), 100);
     else sendAnswer(response);
   });
 });

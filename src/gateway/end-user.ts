@@ -6,16 +6,19 @@ import type { Rules } from '../core/rules.ts';
 import { readString } from '../lib/json-scan.ts';
 import type { ClientBody } from './body.ts';
 import type { Exchange } from './exchange.ts';
+import type { Surface } from './surface.ts';
 
 const MAX_LENGTH = 128;
+/** Anthropic knows one member of it; only that much is parsed. */
+const MAX_METADATA_BYTES = 16_384;
 /** Hexadecimal digits that keep two long names apart which begin alike. */
 const TAIL_LENGTH = 16;
 
 /** Undefined where the client names nobody. Longer names are cut to 128 characters, the end of them a hash of the whole. */
-export function endUserOf({ line, request }: Exchange, body: ClientBody): string | undefined {
+export function endUserOf({ line, request, surface }: Exchange, body: ClientBody): string | undefined {
   const { header } = line.snapshot.endUsers;
   const told = header === undefined ? undefined : request.headers[header];
-  const name = (typeof told === 'string' && told !== '' ? told : nameIn(body)) ?? '';
+  const name = (typeof told === 'string' && told !== '' ? told : nameIn(body, surface)) ?? '';
   if (name === '') return undefined;
   const clean = name.replaceAll(/\p{Cc}/gu, '?');
   if (clean.length <= MAX_LENGTH) return clean;
@@ -23,10 +26,10 @@ export function endUserOf({ line, request }: Exchange, body: ClientBody): string
   return `${clean.slice(0, MAX_LENGTH - TAIL_LENGTH - 1)}~${tail}`;
 }
 
-function nameIn({ bytes, scan: { members } }: ClientBody): string | undefined {
-  const user = readString(bytes, members.get('user'));
+function nameIn({ bytes, scan: { members } }: ClientBody, { errorKind }: Surface): string | undefined {
+  if (errorKind !== 'anthropic') return readString(bytes, members.get('user'));
   const span = members.get('metadata');
-  if (user !== undefined || span === undefined) return user;
+  if (span === undefined || span.valueEnd - span.valueStart > MAX_METADATA_BYTES) return undefined;
   const metadata = JSON.parse(bytes.toString('utf8', span.valueStart, span.valueEnd)) as { user_id?: unknown } | null;
   return typeof metadata?.user_id === 'string' ? metadata.user_id : undefined;
 }

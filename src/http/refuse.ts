@@ -52,7 +52,8 @@ export function answerError(raw: IncomingMessage, response: ServerResponse, answ
   if (raw.headers['anthropic-version'] !== undefined) response.setHeader('request-id', answer.requestId);
   response.writeHead(answer.error.status, jsonHead(errorHeaders(answer), bytes));
   if (!unread) {
-    response.end(bytes);
+    // As text, in one write with the head; see reply.ts.
+    response.end(bytes.toString('latin1'), 'latin1');
     return;
   }
   response.flushHeaders();

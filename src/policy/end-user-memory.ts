@@ -5,7 +5,8 @@
 
 /** Place 0 belongs to all that have none of their own. */
 export const OTHER_PLACE = 0;
-export const MOST_LIVE = 10_000;
+/** As many as `end_users.max_live` may be. */
+const MOST_LIVE = 10_000;
 
 const WORDS_PER_PLACE = 2;
 const USED = 0;

@@ -15,7 +15,7 @@ export interface SlotSpace {
 }
 
 /** Pages of memory that nobody counts in cost nothing. */
-export const SLOT_SPACE: SlotSpace = { windows: 131_072, leases: 131_072, accounts: 131_072 };
+export const SLOT_SPACE: SlotSpace = { windows: 262_144, leases: 131_072, accounts: 131_072 };
 
 export interface SlotBook {
   /** Throws SlotsExhausted where the memory has none left. */
