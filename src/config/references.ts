@@ -51,7 +51,8 @@ export async function resolveReferences(
 
 /** Written so that the loader reads back just this text. */
 export function escaped(text: string): string {
-  return text.replaceAll('${', '$${');
+  // By a function: in a replacement text, two dollars are one.
+  return text.replaceAll('${', () => '$${');
 }
 
 /** True where the whole text is one reference, so that nothing of a secret stands in the file. */

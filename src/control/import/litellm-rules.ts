@@ -19,7 +19,7 @@ export function rulesOf(row: Fields, linked: Fields, note: (message: string) => 
   const limits = Object.fromEntries(
     Object.entries({ rpm: 'rpm_limit', tpm: 'tpm_limit', concurrent: 'max_parallel_requests' }).flatMap(([ours, theirs]) => {
       const value = numberOf(pick(theirs));
-      return value === undefined ? [] : [[ours, Math.max(0, Math.floor(value))]];
+      return value === undefined ? [] : [[ours, within(Math.floor(value), MAX_LIMIT)]];
     }),
   );
   const budgets = budgetsOf(row, linked, note);
@@ -30,6 +30,13 @@ export function rulesOf(row: Fields, linked: Fields, note: (message: string) => 
 }
 
 const MAX_BUDGETS = 8;
+/** The most that can be said here; more is as good as that. */
+const MAX_LIMIT = 1_000_000_000;
+const MAX_USD = 9_000_000;
+
+function within(value: number, most: number): number {
+  return Math.min(most, Math.max(0, value));
+}
 
 function budgetsOf(row: Fields, linked: Fields, note: (message: string) => void): ImportedBudget[] {
   const duration = textOf(row['budget_duration'] ?? linked['budget_duration']);
@@ -50,7 +57,7 @@ function budgetsOf(row: Fields, linked: Fields, note: (message: string) => void)
     const { window, exact } = windowOf(text);
     if (!exact) note(`a budget per ${text} became the same sum per ${window}`);
     // What runs for ever has its past with it; all others begin anew.
-    return [{ limit_usd: window === 'total' ? Math.max(0, limit - spent) : limit, window, hard }];
+    return [{ limit_usd: within(window === 'total' ? limit - spent : limit, MAX_USD), window, hard }];
   });
   return budgets.slice(0, MAX_BUDGETS);
 }
