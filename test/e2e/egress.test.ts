@@ -89,6 +89,23 @@ async function start(options: FaultOptions = {}): Promise<FaultUpstream> {
   return server;
 }
 
+test('an endpoint that came over the API is checked at every connection, without being told so; one of the file is not', async () => {
+  const server = await start();
+  const names = { 'public.test': ['93.184.216.34'], 'turned.test': ['127.0.0.1'] };
+  const request = { method: 'GET', path: '/', headers: {}, body: undefined, timeouts: TIMEOUTS, stream: false } as const;
+  const send = createSend(egressOf({}, lookupOf(names)));
+  const endpoint = { baseUrl: `http://turned.test:${server.port}`, headers: { authorization: 'Bearer secret' }, weight: 1 };
+  for (let call = 0; call < 3; call++) {
+    expect(await outcome(send({ ...request, endpoint: { ...endpoint, outside: true } }).answer)).toBe('egress_refused');
+  }
+  expect(server.accepted).toBe(0);
+  expect(await outcome(send({ ...request, endpoint }).answer)).toBe('200');
+  // A socket that was opened for the one is never the other's.
+  expect(await outcome(send({ ...request, endpoint: { ...endpoint, outside: true } }).answer)).toBe('egress_refused');
+  const covered = createSend(egressOf({ allowPrivate: ['127.0.0.0/8'] }, lookupOf(names)));
+  expect(await outcome(covered({ ...request, endpoint: { ...endpoint, outside: true } }).answer)).toBe('200');
+});
+
 describe('an address from outside', () => {
   let canary: FaultUpstream;
   let canary6: FaultUpstream;

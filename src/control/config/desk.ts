@@ -84,7 +84,7 @@ interface State extends InForce {
   credentials: ReadonlyMap<string, ApiCredential>;
 }
 
-export const NO_VERSION = 0;
+const NO_VERSION = 0;
 
 export function createConfigDesk(parts: DeskParts): ConfigDesk {
   let state: State | undefined;
@@ -151,7 +151,7 @@ async function readLayer({ documents, vault }: DeskParts, last?: State): Promise
     return { number: head.number, document: JSON.parse(head.content) as ApiDocument, credentials };
   } catch (error) {
     if (last === undefined || !(error instanceof StoreError) || error.code !== 'store_down') throw error;
-    return last;
+    return { number: last.number, document: last.document, credentials: last.credentials };
   }
 }
 
@@ -228,7 +228,7 @@ async function append(documents: DocumentsPort, version: DocumentVersion, cleare
 }
 
 /** 400 with every complaint: `param` from the document's root, `place` as a JSON pointer. */
-export function refusalOf(issues: readonly ConfigIssue[]): GatewayError {
+function refusalOf(issues: readonly ConfigIssue[]): GatewayError {
   const all = issues.map(({ path, file, message, nearest = [] }) => {
     const names = nearest.map((name) => `\`${name}\``).join(' or ');
     return { param: path, place: file, message: names === '' ? message : `${message}; did you mean ${names}?` };

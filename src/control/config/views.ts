@@ -110,7 +110,7 @@ export function fileOnly({ file }: InForce): Record<string, unknown> {
   return Object.fromEntries(others.map(([section, { value }]) => [section, asWritten(value)]));
 }
 
-export function issueViews(issues: readonly ConfigIssue[]): z.input<typeof issue>[] {
+function issueViews(issues: readonly ConfigIssue[]): z.input<typeof issue>[] {
   return issues.map(({ path, file, line, column, message }) => ({
     param: path,
     place: line === 0 ? file : `${file}:${line}:${column}`,
