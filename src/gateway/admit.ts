@@ -23,6 +23,7 @@ export interface Admission {
   refused?: Refused;
   /** Tokens, as far as anybody has asked. */
   expectedTokens?: number;
+  ended?: true;
   /** Whom the tokens taught. */
   history?: CallHistory;
 }
@@ -85,10 +86,18 @@ export function refundTarget({ admission, plane }: Exchange): void {
   admission.target = undefined;
 }
 
-/** Once, at the end: leases come back, tokens become what was charged. What no upstream ever saw counts nowhere. */
+/** A stream is about to pass its last event on: what the client sends next, to whichever worker, must find its lease free. */
+export function releaseLeases({ admission, plane }: Exchange): void {
+  if (admission === undefined) return;
+  const { grants, target } = admission;
+  plane.limiter.release(target === undefined ? grants : [...grants, target.grant]);
+}
+
+/** The end, once: leases come back, tokens become what was charged. What no upstream ever saw counts nowhere. Whole answers call it before they are sent. */
 export function endAdmission(exchange: Exchange): void {
   const { admission, attempts, outcome, plane, usage, estimated } = exchange;
-  if (admission === undefined) return;
+  if (admission === undefined || admission.ended === true) return;
+  admission.ended = true;
   const { grants, target } = admission;
   // Something of ours refused it after its target had let it in.
   if (target !== undefined && attempts.length === target.attempt) refundTarget(exchange);

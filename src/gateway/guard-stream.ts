@@ -7,6 +7,7 @@ import { type HeldBytes, createHeldBytes } from '../lib/held-bytes.ts';
 import type { StreamResult, StreamStage } from '../upstream/types.ts';
 import { collect } from '../upstream/unary.ts';
 import type { Served } from './attempt.ts';
+import { releaseLeases } from './admit.ts';
 import type { Exchange } from './exchange.ts';
 import { type Guard, guardAnswer, guardsOf, noteVerdict, reasonOf } from './guard.ts';
 
@@ -53,6 +54,7 @@ export async function holdStream(exchange: Exchange, { answer }: Served, stage: 
 export async function deliverHeld(exchange: Exchange, held: HeldStream, response: ServerResponse): Promise<void> {
   const bytes = await guardAnswer(exchange, held.bytes, 'events');
   exchange.responseBytes = bytes.length;
+  releaseLeases(exchange);
   endWith(response, bytes);
 }
 

@@ -12,7 +12,7 @@ const taken = (what: Counted, most: number, used: number): Taken => ({
   used,
   tick: 1,
 });
-const grant = (...each: Taken[]) => ({ taken: each, open: true });
+const grant = (...each: Taken[]) => ({ taken: each, open: true, leased: false });
 
 test('the rule with the least left speaks for its kind; leases have no headers', () => {
   const grants = [

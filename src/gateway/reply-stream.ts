@@ -5,6 +5,7 @@ import type { Usage } from '../core/usage.ts';
 import { createRelayStage } from '../upstream/relay.ts';
 import { pumpStream } from '../upstream/stream.ts';
 import type { StreamResult, StreamStage } from '../upstream/types.ts';
+import { releaseLeases } from './admit.ts';
 import { type Served, closeAttempt } from './attempt.ts';
 import { cleanErrors } from './clean.ts';
 import { type Exchange, noteFailure } from './exchange.ts';
@@ -51,13 +52,33 @@ async function receive(
     const held = await holdStream(exchange, served, stage);
     return { result: held.result, held };
   }
-  const watched = observed(exchange, stage);
+  const watched = observed(exchange, releasing(exchange, stage));
   const result = await pumpStream(served.answer.body, response, watched.stage, {
     wheel: exchange.plane.wheel,
     ...watchSpend(exchange),
   });
   watched.judge();
   return { result };
+}
+
+/** The stage, which gives leases back before it passes the end of the answer on. */
+function releasing(exchange: Exchange, stage: StreamStage): StreamStage {
+  if (exchange.admission === undefined) return stage;
+  const see = <Part>(part: Part): Part => {
+    if (stage.state !== 'open') releaseLeases(exchange);
+    return part;
+  };
+  return {
+    push: (chunk) => see(stage.push(chunk)),
+    end: () => see(stage.end()),
+    fail: (error) => stage.fail(error),
+    get state() {
+      return stage.state;
+    },
+    get atBoundary() {
+      return stage.atBoundary;
+    },
+  };
 }
 
 /** What a stream said of itself. */

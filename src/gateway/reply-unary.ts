@@ -8,6 +8,7 @@ import { beginsWithNumbers, numbersAsBase64 } from '../dialects/openai-embedding
 import { sendJson } from '../http/reply.ts';
 import type { UpstreamAnswer } from '../upstream/types.ts';
 import { type Collected, collect, pipeBody } from '../upstream/unary.ts';
+import { endAdmission } from './admit.ts';
 import type { Served } from './attempt.ts';
 import { closeAttempt } from './attempt.ts';
 import { type Exchange, priceUsage } from './exchange.ts';
@@ -68,6 +69,7 @@ async function deliver(
   const guards = guardsOf(exchange, 'response');
   const bytes = guards.length === 0 ? reply.bytes : await guardAnswer(exchange, reply.bytes);
   finish(exchange, answer.status, bytes.length);
+  endAdmission(exchange);
   sendJson(reply.response, answer.status, answer.headers(), bytes);
 }
 
@@ -164,6 +166,7 @@ function refuse(exchange: Exchange, { answer, prepared, attempt }: Served, { byt
   const clean = cleanBytes(bytes, exchange.line.redact);
   exchange.status = status;
   exchange.responseBytes = clean.length;
+  endAdmission(exchange);
   sendJson(response, status, answerHeaders(exchange, answer), clean);
 }
 

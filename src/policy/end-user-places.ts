@@ -34,7 +34,12 @@ export interface EndUserPlacesParts {
   leased: (slot: number) => number;
   /** Fills the account with what the scope has spent in the present window. */
   fill: (slot: number, scope: Scope, budget: Budget) => Promise<void>;
+  /** Monotonic. */
+  nowMs: () => number;
 }
+
+/** After a search for a silent place in vain, so long none is begun: newcomers may be many, and places too. */
+const SEARCH_PAUSE_MS = 1_000;
 
 /** What is longer ago has left every window of requests and tokens. */
 const SILENT_MS = 62_000;
@@ -52,14 +57,15 @@ interface Book {
   rules: EndUserRules;
   places: Place[];
   byName: Map<string, number>;
-  /** Where the search for a silent place goes on. */
+  /** Where the search for a silent place goes on, and when the next one may begin. */
   hand: number;
+  searchAtMs: number;
 }
 
 export function createEndUserPlaces(parts: EndUserPlacesParts, first?: EndUserRules): EndUserPlaces {
   const asked = new Map<string, Promise<EndUserPlace>>();
   const rules = first ?? { maxLive: 0, limits: {}, budgets: [] };
-  const book: Book = { parts, rules, places: [newPlace()], byName: new Map(), hand: 0 };
+  const book: Book = { parts, rules, places: [newPlace()], byName: new Map(), hand: 0, searchAtMs: -Infinity };
   return {
     configure: (next) => configure(book, next ?? { ...book.rules, maxLive: 0 }),
     placeOf(endUser) {
@@ -74,6 +80,7 @@ export function createEndUserPlaces(parts: EndUserPlacesParts, first?: EndUserRu
 
 function configure(book: Book, rules: EndUserRules): void {
   book.rules = rules;
+  book.searchAtMs = -Infinity;
   const kinds = new Set(rules.budgets.map(budgetKind));
   for (const [number, place] of book.places.entries()) {
     // Nothing is counted in an account without a budget: its past must be looked up when there is one again.
@@ -116,6 +123,7 @@ function find(book: Book, endUser: string): number {
 }
 
 function silentPlace(book: Book): number {
+  if (book.parts.nowMs() < book.searchAtMs) return OTHER_PLACE;
   const most = Math.min(book.places.length - 1, book.rules.maxLive);
   for (let looked = 0; looked < most; looked++) {
     book.hand = (book.hand % most) + 1;
@@ -124,6 +132,7 @@ function silentPlace(book: Book): number {
     // Who used it in between saw the old generation, and is seen here: then it stays his, by another.
     if (isSilent(book, book.hand)) return book.hand;
   }
+  book.searchAtMs = book.parts.nowMs() + SEARCH_PAUSE_MS;
   return OTHER_PLACE;
 }
 

@@ -31,6 +31,7 @@ function setUp(rules: EndUserRules) {
       if (store.down) throw new Error('down');
       filled.push([scope, window]);
     },
+    nowMs: now,
   };
   const places = createEndUserPlaces(parts, rules);
   const ask = (endUser: string) => {
@@ -64,8 +65,10 @@ test('beyond the most that may be live, all share one place; who was silent for 
   await of(0, 'bob');
   expect((await of(1, 'eve')).scope).toBe('end_user:other');
   const asked = questions();
-  for (let each = 0; each < 50; each++) expect((await of(1, `new-${each}`)).scope).toBe('end_user:other');
+  for (let each = 0; each < 50; each++) expect((await of(1, 'eve')).scope).toBe('end_user:other');
   expect(questions()).toBe(asked);
+  // A worker that has not met him yet finds him all the same.
+  expect((await of(1, 'ann')).scope).toBe('end_user:ann');
   clock.ms += 61_000;
   await of(1, 'bob');
   expect((await of(1, 'eve')).scope).toBe('end_user:other');
@@ -104,7 +107,7 @@ test('a new configuration holds at once: what it adds is filled first, who is be
   expect(filled.map(([scope]) => scope)).toEqual(['end_user:ann', 'end_user:other']);
 });
 
-test('no two end users who are in use share a place of their own, whoever comes in whatever order', async () => {
+test('no two end users who are in use share a place, and whoever has one has it in every worker, whoever comes in whatever order', async () => {
   const step = fc.record({
     worker: fc.nat(1),
     endUser: fc.nat(7),
@@ -118,6 +121,8 @@ test('no two end users who are in use share a place of their own, whoever comes 
       for (const { worker, endUser, afterMs } of steps) {
         clock.ms += afterMs;
         const { scope, concurrent } = await of(worker, String(endUser));
+        const own = [...used.values()].find((each) => each.scope === `end_user:${endUser}`);
+        if (own !== undefined && clock.ms - own.atMs < 60_000) expect(scope).toBe(own.scope);
         if (scope === 'end_user:other') continue;
         expect(scope).toBe(`end_user:${endUser}`);
         const before = used.get(concurrent!.slot);

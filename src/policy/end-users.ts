@@ -16,8 +16,8 @@ export interface EndUsersParts {
 }
 
 const REMEMBERED = 20_000;
-/** While there is no place for newcomers, main is not asked for every one of them. */
-const FULL_MS = 1_000;
+/** Who shares the common place asks so often whether there is one of his own by now. */
+const SHARED_MS = 1_000;
 
 interface Known {
   place: EndUserPlace;
@@ -29,7 +29,6 @@ interface Known {
 
 export function createEndUsers({ marks, ask, nowMs }: EndUsersParts): EndUsers {
   const known = createLru<string, Known>(REMEMBERED);
-  let full: Known | undefined;
 
   const stillHolds = (each: Known | undefined, rules: EndUserRules): each is Known =>
     each !== undefined &&
@@ -40,12 +39,11 @@ export function createEndUsers({ marks, ask, nowMs }: EndUsersParts): EndUsers {
   async function askFor(endUser: string, rules: EndUserRules): Promise<Rules> {
     for (;;) {
       const place = await ask(endUser);
-      const isOther = place.place === OTHER_PLACE;
-      const found = { place, from: rules, rules: placed(place, rules), untilMs: isOther ? nowMs() + FULL_MS : Infinity };
+      const untilMs = place.place === OTHER_PLACE ? nowMs() + SHARED_MS : Infinity;
+      const found = { place, from: rules, rules: placed(place, rules), untilMs };
       // Between the answer and its arrival the place may have gone to another.
       if (!stillHolds(found, rules)) continue;
-      if (isOther) full = found;
-      else known.set(endUser, found);
+      known.set(endUser, found);
       return found.rules;
     }
   }
@@ -53,8 +51,7 @@ export function createEndUsers({ marks, ask, nowMs }: EndUsersParts): EndUsers {
   return {
     rulesOf(endUser, rules) {
       const mine = known.get(endUser);
-      if (stillHolds(mine, rules)) return mine.rules;
-      return stillHolds(full, rules) ? full.rules : askFor(endUser, rules);
+      return stillHolds(mine, rules) ? mine.rules : askFor(endUser, rules);
     },
   };
 }

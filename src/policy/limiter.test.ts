@@ -95,6 +95,23 @@ describe('admission', () => {
     expect([sumAt(windows, 5, 100_000), leased(leases, 2)]).toEqual([1, 0]);
   });
 
+  test('leases may come back before the rest, once', () => {
+    const { memory, limiters } = setUp();
+    const [limiter] = limiters as [Limiter];
+    const { windows, leases } = limitsViews(memory);
+    const other = admitted(limiter, demand('concurrent', 2, 9));
+    const grant = admitted(limiter, demand('tokens', 1, 100, 60), demand('concurrent', 2, 9));
+    limiter.release([grant]);
+    limiter.release([grant]);
+    expect([leased(leases, 2), sumAt(windows, 1, 100_000)]).toEqual([1, 60]);
+    limiter.settle([grant], 10);
+    limiter.release([grant]);
+    expect([leased(leases, 2), sumAt(windows, 1, 100_000)]).toEqual([1, 10]);
+    limiter.release([other]);
+    limiter.refund([other]);
+    expect(leased(leases, 2)).toBe(0);
+  });
+
   test('settling corrects tokens, in both directions, and what is overdrawn stays so until it slides', () => {
     const { limiters, clock } = setUp();
     const [limiter] = limiters as [Limiter];

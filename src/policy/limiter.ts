@@ -12,7 +12,7 @@ import {
   limitsViews,
   ownerOf,
 } from './limits-memory.ts';
-import { change, sumAt, sumOf, take, waitMs } from './windows.ts';
+import { changeBucket, sumAt, sumOf, take, waitMs } from './windows.ts';
 
 export type Counted = 'requests' | 'tokens' | 'concurrent';
 
@@ -38,6 +38,8 @@ export interface Taken extends Demand {
 export interface Grant {
   readonly taken: readonly Taken[];
   open: boolean;
+  /** Leases are out; they may come back before the rest is known. */
+  leased: boolean;
 }
 
 export type Acquired =
@@ -56,6 +58,8 @@ export interface Refusal {
 /** A promise only where the limits are not in this process. */
 export interface Limiter {
   acquire(demands: readonly Demand[]): Acquired | Promise<Acquired>;
+  /** Leases come back; the rest stays until `settle`. */
+  release(grants: readonly Grant[]): void;
   /** The end of what was admitted: leases come back, tokens become what they turned out to be; undefined: they stay as they were estimated. */
   settle(grants: readonly Grant[], tokens?: number): void;
   /** As if it had never been admitted. */
@@ -78,9 +82,15 @@ export function openLimiter(memory: LimitsMemory, worker: number, nowMs: () => n
         leave(thread);
       }
     },
-    settle: (grants, tokens) =>
-      end(thread, grants, (taken) => (tokens !== undefined && taken.what === 'tokens' ? tokens - taken.amount : 0)),
-    refund: (grants) => end(thread, grants, ({ amount }) => -amount),
+    release: (grants) => change(thread, grants, () => 0),
+    settle(grants, tokens) {
+      change(thread, grants, (taken) => (tokens !== undefined && taken.what === 'tokens' ? tokens - taken.amount : 0));
+      close(grants);
+    },
+    refund(grants) {
+      change(thread, grants, ({ amount }) => -amount);
+      close(grants);
+    },
   };
 }
 
@@ -121,7 +131,7 @@ function acquire(thread: Thread, demands: readonly Demand[]): Acquired {
   if (refused !== undefined) return refused;
   const taken: Taken[] = [];
   for (const demand of demands) taken.push(takeOne(thread, demand, nowMs));
-  return { ok: true, grant: { taken, open: true } };
+  return { ok: true, grant: { taken, open: true, leased: demands.some(({ what }) => what === 'concurrent') } };
 }
 
 function usedNow(thread: Thread, { what, slot }: Demand, nowMs: number): number {
@@ -150,24 +160,28 @@ function takeOne({ views, worker }: Thread, { scope, what, slot, amount, most }:
   return { scope, what, slot, amount, most, tick, used: sumOf(views.windows, slot) };
 }
 
-/** Ends these grants, those that are open: leases come back, windows change by what `by` says. */
-function end(thread: Thread, grants: readonly Grant[], by: (taken: Taken) => number): void {
+/** Leases of these grants come back, and windows change by what `by` says: of grants that are open, and once. */
+function change(thread: Thread, grants: readonly Grant[], by: (taken: Taken) => number): void {
   const changed: Taken[] = [];
   const amounts: number[] = [];
   for (const grant of grants) {
     if (!grant.open) continue;
-    grant.open = false;
     for (const taken of grant.taken) {
-      const amount = taken.what === 'concurrent' ? -1 : by(taken);
+      const amount = taken.what === 'concurrent' ? Number(grant.leased) : by(taken);
       if (amount === 0) continue;
       changed.push(taken);
       amounts.push(amount);
     }
+    grant.leased = false;
   }
-  if (changed.length > 0) endAll(thread, changed, amounts);
+  if (changed.length > 0) changeAll(thread, changed, amounts);
 }
 
-function endAll(thread: Thread, changed: readonly Taken[], amounts: readonly number[]): void {
+function close(grants: readonly Grant[]): void {
+  for (const grant of grants) grant.open = false;
+}
+
+function changeAll(thread: Thread, changed: readonly Taken[], amounts: readonly number[]): void {
   const { leases, windows } = thread.views;
   enter(thread);
   try {
@@ -177,7 +191,7 @@ function endAll(thread: Thread, changed: readonly Taken[], amounts: readonly num
       else {
         note(thread, slot);
         sumAt(windows, slot, nowMs);
-        change(windows, slot, { tick, amount: amounts[index]! });
+        changeBucket(windows, slot, { tick, amount: amounts[index]! });
       }
     }
   } finally {

@@ -1,7 +1,17 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { WINDOW_MS, WORDS_PER_WINDOW, type Windows, change, mendWindow, sumAt, take, waitMs, windowsAt } from './windows.ts';
+import {
+  WINDOW_MS,
+  WORDS_PER_WINDOW,
+  type Windows,
+  changeBucket,
+  mendWindow,
+  sumAt,
+  take,
+  waitMs,
+  windowsAt,
+} from './windows.ts';
 
 const newWindows = (count = 1): Windows => windowsAt(new SharedArrayBuffer(count * WORDS_PER_WINDOW * 4), 0, count);
 
@@ -34,7 +44,7 @@ describe('a sliding window', () => {
   test('amounts stay within 32 bits, however often they are corrected', () => {
     const windows = newWindows();
     const tick = take(windows, 0, { amount: 2 ** 31 - 1, nowMs: 100 });
-    change(windows, 0, { tick, amount: 2 ** 31 - 1 });
+    changeBucket(windows, 0, { tick, amount: 2 ** 31 - 1 });
     take(windows, 0, { amount: 1_000, nowMs: 600 });
     expect(sumAt(windows, 0, 600)).toBe(2 ** 31 - 1);
     expect(sumAt(windows, 0, 100 + WINDOW_MS)).toBe(0);
@@ -46,13 +56,13 @@ describe('a sliding window', () => {
     const tick = take(windows, 0, { amount: 10, nowMs: 1_000 });
     sumAt(windows, 0, 31_000);
     take(windows, 0, { amount: 1, nowMs: 31_000 });
-    change(windows, 0, { tick, amount: 490 });
+    changeBucket(windows, 0, { tick, amount: 490 });
     expect(sumAt(windows, 0, 60_999)).toBe(501);
     expect(waitMs(windows, 0, { target: 100, nowMs: 60_999 })).toBe(1);
     expect(sumAt(windows, 0, 61_000)).toBe(1);
-    change(windows, 0, { tick, amount: -5 });
+    changeBucket(windows, 0, { tick, amount: -5 });
     sumAt(windows, 0, 61_500);
-    change(windows, 0, { tick, amount: 490 });
+    changeBucket(windows, 0, { tick, amount: 490 });
     expect(sumAt(windows, 0, 61_500)).toBe(1);
   });
 
@@ -159,7 +169,7 @@ describe('against a list of all that was taken', () => {
             const event = events[step.which % Math.max(1, events.length)];
             if (event !== undefined && leavesAt(event.tick) > nowMs) {
               const by = Math.max(step.by, -amountOf(event.tick));
-              change(windows, 0, { tick: event.tick, amount: by });
+              changeBucket(windows, 0, { tick: event.tick, amount: by });
               event.amount += by;
             }
           }

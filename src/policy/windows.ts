@@ -83,7 +83,7 @@ export function take(windows: Windows, slot: number, { amount, nowMs }: { amount
 }
 
 /** Adds to, or takes from, what was taken in that bucket; nothing once it has left the window. Call `sumAt` first. */
-export function change({ words }: Windows, slot: number, { tick, amount }: { tick: number; amount: number }): void {
+export function changeBucket({ words }: Windows, slot: number, { tick, amount }: { tick: number; amount: number }): void {
   const base = slot * WORDS_PER_WINDOW;
   if (tick > words[base + HEAD]! - BUCKETS) add(words, base, { bucket: tick % BUCKETS, amount });
 }

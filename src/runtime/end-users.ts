@@ -30,5 +30,8 @@ export function endUserPlaces({ store, shared, slots, rules, nowMs }: EndUserPar
     }
   };
   const leased = (slot: number): number => shared.leased(slot);
-  return createEndUserPlaces({ marks: shared.endUsers, slotOf: slots.ownSlotOf, leased, fill }, rules);
+  return createEndUserPlaces(
+    { marks: shared.endUsers, slotOf: slots.ownSlotOf, leased, fill, nowMs: () => performance.now() },
+    rules,
+  );
 }

@@ -1,8 +1,9 @@
 /** Limits through the whole product: exact over workers, corrected, refunded, given back. */
+import { Client } from 'undici';
 import { afterEach, describe, expect, test } from 'vitest';
 
 import { INSPECTED, killWorker } from '../support/kill-worker.ts';
-import { KEYS, type LimitsBox, answered, endless, startLimitsBox, statuses, usage } from '../support/limits-box.ts';
+import { KEYS, type LimitsBox, answered, endless, startLimitsBox, statuses, streamed, usage } from '../support/limits-box.ts';
 
 const started: LimitsBox[] = [];
 afterEach(async () => {
@@ -51,7 +52,6 @@ describe.each([1, 4])('requests, %i workers', (workers) => {
 
 test('a refused caller keeps his connection, and his body is not relayed', async () => {
   const { chat, box, seen } = await serve(simple('{ rpm: 1 }'), { workers: 1 });
-  const { Client } = await import('undici');
   const client = new Client(box.url, { pipelining: 1 });
   const opened: unknown[] = [];
   client.on('connect', () => opened.push(1));
@@ -124,11 +124,30 @@ describe('concurrency', () => {
     for (let each = 0; each < 20; each++) expect((await chat(KEYS.CI)).status).toBe(200);
   });
 
+  test.each([false, true])('one after the other are never in each other’s way, streams: %s', async (stream) => {
+    const { box, play, seen } = await serve(simple('{ concurrent: 1 }'), { workers: 4 });
+    if (stream) play(() => streamed());
+    // Connections of all workers, by turns; a stream's reader goes on at its last event, before its connection has ended.
+    const clients = Array.from({ length: 8 }, () => new Client(box.url));
+    const body = JSON.stringify({ model: 'm', stream, messages: [{ role: 'user', content: 'hello' }] });
+    const headers = { authorization: `Bearer ${KEYS.CI}`, 'content-type': 'application/json' };
+    for (let each = 0; each < 200; each++) {
+      const client = clients[each % clients.length]!;
+      const answer = await client.request({ path: '/v1/chat/completions', method: 'POST', headers, body });
+      expect(answer.statusCode).toBe(200);
+      await new Promise<void>((resolve) => {
+        answer.body.on('data', (chunk: Buffer) => void (chunk.includes('[DONE]') && resolve())).once('end', resolve);
+      });
+    }
+    expect(seen('up')).toBe(200);
+    await Promise.all(clients.map((client) => client.destroy()));
+  });
+
   test('1,000 at once against 5: never more at the upstream', async () => {
     const { chat, play } = await serve(simple('{ concurrent: 5 }'), { workers: 4 });
     let now = 0;
     let most = 0;
-    play(() => [{ run: () => void (most = Math.max(most, ++now)) }, { waitMs: 20 }, { run: () => void now-- }, ...answered()]);
+    play(() => [{ run: () => void (most = Math.max(most, ++now)) }, { waitMs: 300 }, { run: () => void now-- }, ...answered()]);
     const answers = await many(1_000, () => chat(KEYS.CI));
     expect(most).toBe(5);
     const { 200: served = 0, 429: refused = 0 } = statuses(answers);

@@ -1,7 +1,7 @@
 /** A Signalbox before an upstream whose answers, their usage and their pace the test decides, for tests of limits. */
 import { Pool } from 'undici';
 
-import { type FaultUpstream, type Step, SSE_HEAD, chunk, startFaultUpstream, whole } from './fault-upstream.ts';
+import { type FaultUpstream, LAST_CHUNK, type Step, SSE_HEAD, chunk, startFaultUpstream, whole } from './fault-upstream.ts';
 import { type Signalbox, startSignalbox } from './signalbox.ts';
 
 export const KEYS = { CI: 'limits-ci-key-0123456789', OTHER: 'limits-other-key-0123456789', LOW: 'limits-low-key-0123456789' };
@@ -44,6 +44,14 @@ export function answered(told = usage(5, 5)): Step[] {
   return [
     { send: whole(200, JSON.stringify({ id: 'c', object: 'chat.completion', created: 1, model: 'up', choices, usage: told })) },
   ];
+}
+
+/** A stream of one word. Its connection ends some time after its last event. */
+export function streamed(): Step[] {
+  const event = (delta: object, finish: string | null): string =>
+    `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'up', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+  const events = `${event({ content: 'yes' }, null)}${event({}, 'stop')}data: [DONE]\n\n`;
+  return [{ send: SSE_HEAD }, { send: chunk(events) }, { waitMs: 5 }, { send: LAST_CHUNK }];
 }
 
 /** A stream that has begun and does not end. */
