@@ -2,9 +2,11 @@ import type { PricedTarget, Provider, Snapshot } from '../config/snapshot.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Rules } from '../core/rules.ts';
+import { createWindows } from '../ledger/window.ts';
 import { type AuthenticateCall, withTokens } from '../policy/authenticate-call.ts';
 import { createAuthenticate } from '../policy/authenticate.ts';
 import { mayUseModel } from '../policy/authorize.ts';
+import { type PlanOf, createPlans } from '../policy/budget.ts';
 import type { DirectoryIndex } from '../policy/directory-index.ts';
 import type { CallerOfToken } from '../policy/jwt.ts';
 import { type Resolve, type ResolvedModel, createResolve } from '../routing/resolve.ts';
@@ -22,6 +24,8 @@ export interface Line {
   modelRules: (resolved: ResolvedModel) => readonly Rules[];
   /** The target's and its provider's. */
   targetRules: (target: PricedTarget) => readonly Rules[];
+  /** Budgets of a caller at a model and target. */
+  planOf: PlanOf;
   /** Models a caller may use, without wildcards. */
   modelsOf: (caller: Caller) => Snapshot['models'];
   /** Takes every credential of this snapshot out of a text that an upstream wrote. */
@@ -45,6 +49,7 @@ export function createLine(snapshot: Snapshot, directory: DirectoryIndex, caller
     modelRules: ({ model }) => present([rules.models.get(model.name)]),
     targetRules: ({ id, configuredId, provider }) =>
       present([rules.targets.get(configuredId ?? id), rules.providers.get(provider)]),
+    planOf: createPlans(createWindows()),
     provider: (target) => {
       const provider = providers.get(target.provider);
       if (provider === undefined) throw new GatewayError('internal', { details: { provider: target.provider } });

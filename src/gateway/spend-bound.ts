@@ -5,7 +5,7 @@ import type { ModelBounds, Price, PriceState } from '../core/price.ts';
 import { NO_USAGE } from '../core/usage.ts';
 import { readNumber, scanObject } from '../lib/json-scan.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
-import { type RequestShape, isSet, outputWish } from '../ledger/request-shape.ts';
+import { type RequestShape, isSet } from '../ledger/request-shape.ts';
 import { type Bound, type Unbounded, boundOf } from '../ledger/reserve.ts';
 import type { BudgetPlan } from '../policy/budget.ts';
 import type { ClientBody } from './body.ts';
@@ -14,18 +14,18 @@ import type { Surface } from './surface.ts';
 
 export interface Wanted {
   shape: RequestShape;
-  /** Absent: free, or nobody knows. */
-  price?: Price;
+  /** Undefined: free, or nobody knows. */
+  price: Price | undefined;
   /** What it costs at least once it was sent, estimated. */
   inputNanoUsd: NanoUsd;
   /** Under a hard budget, where there is a price. */
-  bound?: Bound;
+  bound: Bound | undefined;
   hidden: boolean;
   choices: number;
   /** Whether a cap can be sent at all. */
   cappable: boolean;
   /** A cap below this would be refused by the provider. */
-  leastCapTokens?: number;
+  leastCapTokens: number | undefined;
   kind: string;
   requestBytes: number;
 }
@@ -43,21 +43,29 @@ export function wantedBy(exchange: Exchange, body: ClientBody, { target, priceSt
   const shape = shapeOf(body, target, provider);
   const price = chargedPrice(priceState, plan);
   if (typeof price === 'string') return { because: price };
-  const bounds = { ...priceState.bounds, ...target.bounds };
+  const bounds = boundsOf(priceState.bounds, target.bounds);
   const kind = `${target.id} ${surface.name} ${stream ? 'stream' : 'whole'}`;
   const requestBytes = body.bytes.length;
   const wanted: Wanted = {
     shape,
+    price,
     inputNanoUsd: price === undefined ? 0 : leastCost(price, plane.estimator.inputTokens(kind, requestBytes)),
     hidden: hidesOutput(shape, { price, bounds, provider }),
     choices: 1,
     cappable: !shape.dropped.includes(capName(surface, provider)),
     kind,
     requestBytes,
-    ...(price !== undefined && { price }),
+    bound: undefined,
+    leastCapTokens: undefined,
   };
   if (plan?.hard !== true || price === undefined) return wanted;
   return withBound(wanted, { price, bounds, surface, provider });
+}
+
+const NO_BOUNDS: ModelBounds = Object.freeze({});
+
+function boundsOf(asked: ModelBounds | undefined, configured: ModelBounds | undefined): ModelBounds {
+  return asked !== undefined && configured !== undefined ? { ...asked, ...configured } : (asked ?? configured ?? NO_BOUNDS);
 }
 
 /** Never 0: an attempt that was sent has a price. */
@@ -79,18 +87,22 @@ function withBound(wanted: Wanted, { price, bounds, surface, provider }: Place):
   if (bound.capTokens === undefined && !wanted.cappable && bound.perTokenPicoUsd > 0) {
     return { because: 'nothing bounds its answer, and `drop_params` takes a cap out' };
   }
-  const { choices } = outputWish(wanted.shape);
-  const thinking = leastAboveThinking(wanted.shape);
-  return { ...wanted, bound, choices, ...(thinking !== undefined && { leastCapTokens: thinking }) };
+  wanted.bound = bound;
+  wanted.choices = bound.choices;
+  wanted.leastCapTokens = leastAboveThinking(wanted.shape);
+  return wanted;
 }
+
+const NOTHING = Object.freeze({});
+const NO_NAMES: readonly string[] = Object.freeze([]);
 
 function shapeOf({ bytes, scan }: ClientBody, target: PricedTarget, provider: Provider): RequestShape {
   return {
     bytes,
     members: scan.members,
-    defaults: target.defaultParams ?? {},
-    dropped: target.dropParams ?? [],
-    rename: provider.quirks.rename ?? {},
+    defaults: target.defaultParams ?? NOTHING,
+    dropped: target.dropParams ?? NO_NAMES,
+    rename: provider.quirks.rename ?? NOTHING,
   };
 }
 
@@ -117,8 +129,7 @@ function hidesOutput(
   shape: RequestShape,
   { price, bounds, provider }: { price: Price | undefined; bounds: ModelBounds; provider: Provider },
 ): boolean {
-  const asked = REASONING.some((name) => isSet(shape, name));
-  if (asked) return true;
+  for (const name of REASONING) if (shape.members.has(name) && isSet(shape, name)) return true;
   return provider.dialect !== 'anthropic-messages' && (bounds.reasons === true || price?.reasoning !== undefined);
 }
 

@@ -3,6 +3,7 @@ import type { PricedTarget } from '../config/snapshot.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { AttemptFact, AttemptSpend } from '../core/exchange.ts';
 import type { NanoUsd } from '../core/money.ts';
+import type { Rules } from '../core/rules.ts';
 import type { Price, PriceState } from '../core/price.ts';
 import type { Usage } from '../core/usage.ts';
 import type { Hold } from '../ledger/accounts.ts';
@@ -19,7 +20,7 @@ export interface OpenSpend {
   readonly atMs: number;
   readonly priceState: PriceState;
   /** What it is charged by; absent: nobody knows a price. */
-  readonly price?: Price;
+  readonly price: Price | undefined;
   readonly plan: BudgetPlan | undefined;
   /** As the estimator learns it. */
   readonly kind: string;
@@ -30,7 +31,7 @@ export interface OpenSpend {
   readonly mostTokens?: number;
   /** The cap that must be sent; absent: the client's own does. */
   readonly capTokens?: number;
-  readonly bound?: Bound;
+  readonly bound: Bound | undefined;
   /** Stepped: tokens per choice that are paid for so far. */
   paidTokens?: number;
   readonly choices: number;
@@ -71,10 +72,9 @@ interface Attempted {
 }
 
 function reserveAt(exchange: Exchange, body: ClientBody, { target, priceState }: Attempted): OpenSpend | GatewayError {
-  const { plane, line, caller, endUserRules = [], resolved } = exchange;
+  const { plane } = exchange;
   const atMs = plane.nowMs();
-  const rules = [...caller!.rules, ...endUserRules, ...line.modelRules(resolved!), ...line.targetRules(target)];
-  const plan = planBudgets(rules, plane.windowOf, atMs);
+  const plan = planFor(exchange, target, atMs);
   const wanted = wantedBy(exchange, body, { target, priceState, plan });
   if ('because' in wanted) return unenforceable(plan!, wanted.because);
   const ask = askFor(exchange, wanted, plan);
@@ -85,21 +85,37 @@ function reserveAt(exchange: Exchange, body: ClientBody, { target, priceState }:
     if (reserved.bySpent) plane.raise('budget.exceeded', refusal.details.scope, { window: windowAt(plan!, reserved.demand) });
     return refusal;
   }
-  const granted = reserved.grantedNanoUsd;
-  const { shape: _, ...kept } = wanted;
+  const { grantedNanoUsd, holds } = reserved;
+  const { price, kind, requestBytes, hidden, choices, bound, inputNanoUsd } = wanted;
   return {
-    ...kept,
-    ...capOf(wanted, ask, granted),
     target,
     atMs,
     priceState,
+    price,
     plan,
-    holds: reserved.holds,
+    kind,
+    requestBytes,
+    hidden,
+    choices,
+    bound,
+    ...capOf(wanted, ask, grantedNanoUsd),
+    holds,
     later: [],
-    reservedNanoUsd: granted,
-    floorNanoUsd: keepsWhole(plan, wanted.hidden) ? granted : Math.min(granted, wanted.inputNanoUsd),
+    reservedNanoUsd: grantedNanoUsd,
+    floorNanoUsd: keepsWhole(plan, hidden) ? grantedNanoUsd : Math.min(grantedNanoUsd, inputNanoUsd),
     ended: false,
   };
+}
+
+function planFor(
+  { plane, line, caller, endUserRules = [], resolved }: Exchange,
+  target: PricedTarget,
+  nowMs: number,
+): BudgetPlan | undefined {
+  const rules = (): Rules[] => [...caller!.rules, ...line.modelRules(resolved!), ...line.targetRules(target)];
+  if (endUserRules.some(({ budgets }) => budgets.length > 0))
+    return planBudgets([...rules(), ...endUserRules], plane.windowOf, nowMs);
+  return line.planOf({ caller: caller!, model: resolved!.model, targetId: target.configuredId ?? target.id, rules }, nowMs);
 }
 
 /** The kind of the window that had no room. */

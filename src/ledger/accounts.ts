@@ -49,6 +49,7 @@ export function openAccounts(shared: AccountsMemory, worker: number): Accounts {
   const owner = worker + 1;
   return {
     reserve(demands, ask) {
+      if (demands.length === 0) return { ok: true, grantedNanoUsd: ask.wantNanoUsd, holds: [] };
       if (demands.length > memory.MAX_HOLDS) throw new RangeError(`${demands.length} budgets of one exchange`);
       lock(views.words, memory.LOCK_AT, owner);
       try {
@@ -78,7 +79,8 @@ function reserve(views: Views, worker: number, demands: readonly Demand[], { wan
   let room = wantNanoUsd;
   let tightest = -1;
   let spentOut = -1;
-  for (const [index, { slot, windowStartMs, limitNanoUsd }] of demands.entries()) {
+  for (let index = 0; index < demands.length; index++) {
+    const { slot, windowStartMs, limitNanoUsd } = demands[index]!;
     memory.enterWindow(views, slot, windowStartMs);
     const spent = memory.spentOf(views, slot);
     const left = limitNanoUsd - spent - memory.reservedOf(views, slot);
@@ -103,24 +105,26 @@ function reserve(views: Views, worker: number, demands: readonly Demand[], { wan
 }
 
 function settle(views: Views, worker: number, holds: readonly Hold[], nanoUsd: NanoUsd): Change[] {
-  // An account whose window has passed counts for another one: what this exchange held there ended with it.
-  const present = holds.filter(({ slot, windowStartMs }) => memory.startOf(views, slot) === windowStartMs);
-  const before = present.map(({ slot }) => memory.spentOf(views, slot));
-  changeAll(
-    views,
-    worker,
-    present.map((hold) => ({ ...hold, nanoUsd: -hold.nanoUsd })),
-    nanoUsd,
-  );
-  return holds.map((hold) => {
-    const index = present.indexOf(hold);
-    return index === -1 ? undefined : { before: before[index]!, after: memory.spentOf(views, hold.slot) };
-  });
+  const changes: Change[] = [];
+  const back: Hold[] = [];
+  for (const { slot, windowStartMs, nanoUsd: held } of holds) {
+    // An account whose window has passed counts for another one: what this exchange held there ended with it.
+    const isPresent = memory.startOf(views, slot) === windowStartMs;
+    const before = memory.spentOf(views, slot);
+    changes.push(isPresent ? { before, after: before } : undefined);
+    if (isPresent) back.push({ slot, windowStartMs, nanoUsd: -held });
+  }
+  changeAll(views, worker, back, nanoUsd);
+  for (let index = 0; index < changes.length; index++) {
+    const change = changes[index];
+    if (change !== undefined) change.after = memory.spentOf(views, holds[index]!.slot);
+  }
+  return changes;
 }
 
 /** Adds to what is reserved, and to what is spent, in all of these accounts; a thread that dies in between has changed none. */
 function changeAll(views: Views, worker: number, changes: readonly Hold[], spentNanoUsd: NanoUsd): void {
-  for (const [index, { slot }] of changes.entries()) memory.noteAccount(views, index, { slot, worker });
+  for (let index = 0; index < changes.length; index++) memory.noteAccount(views, index, { slot: changes[index]!.slot, worker });
   memory.sealNote(views, changes.length, worker);
   for (const change of changes) {
     memory.addReserved(views, change.slot, change.nanoUsd);

@@ -150,9 +150,11 @@ function learn(kind: Kind, { requestBytes, answerBytes, firstByteMs, totalMs, us
     waitingMs: firstByteMs,
     answers: 1,
   };
-  for (const name of Object.keys(news) as (keyof Learned)[]) sums[name] = sums[name] * keep + news[name];
+  for (const name of MEMBERS) sums[name] = sums[name] * keep + news[name];
   noteLength(kind, usage.outputTokens);
 }
+
+const MEMBERS = Object.keys(FIRST) as readonly (keyof Learned)[];
 
 function noteLength(kind: Kind, outputTokens: number): void {
   const index = classOf(outputTokens);

@@ -4,7 +4,9 @@
  */
 import { type Item, itemsWith } from '../lib/json-list.ts';
 import { type Span, readNumber, readString } from '../lib/json-scan.ts';
-import { type RequestShape, isSet } from './request-shape.ts';
+import { COLON } from '../lib/ascii.ts';
+import { skipSpace } from '../lib/json-skip.ts';
+import { type RequestShape, hidesLetters, isSet } from './request-shape.ts';
 
 export interface Apart {
   /** At most so many web searches. */
@@ -16,24 +18,28 @@ export interface Apart {
 const NOTHING_APART: Apart = { webSearches: 0 };
 
 /** Members that make a provider do what no token count tells, by what they do. */
-const MEMBERS: Readonly<Record<string, string>> = {
-  web_search_options: 'searches of the web are billed apart',
-  search_parameters: 'searches of the web are billed apart',
-  enable_search: 'searches of the web are billed apart',
-  plugins: 'plugins of the provider are billed apart',
-  mcp_servers: 'servers that the provider calls may add any number of tokens',
-  container: 'code that the provider runs is billed apart',
-  compound_custom: 'tools of the provider are billed apart',
-  background: 'an answer in the background is billed after it was sent',
-  models: 'another model may answer, at another price',
-};
+const MEMBERS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    web_search_options: 'searches of the web are billed apart',
+    search_parameters: 'searches of the web are billed apart',
+    enable_search: 'searches of the web are billed apart',
+    plugins: 'plugins of the provider are billed apart',
+    mcp_servers: 'servers that the provider calls may add any number of tokens',
+    container: 'code that the provider runs is billed apart',
+    compound_custom: 'tools of the provider are billed apart',
+    background: 'an answer in the background is billed after it was sent',
+    models: 'another model may answer, at another price',
+  }),
+);
 
 /** Members that choose among prices, with the values that cost the list price or less. */
-const CLASSES: Readonly<Record<string, readonly (string | undefined)[]>> = {
-  service_tier: ['auto', 'default', 'standard', 'standard_only', 'flex', 'on_demand'],
-  speed: ['standard'],
-  inference_geo: ['global'],
-};
+const CLASSES: ReadonlyMap<string, readonly (string | undefined)[]> = new Map(
+  Object.entries({
+    service_tier: ['auto', 'default', 'standard', 'standard_only', 'flex', 'on_demand'],
+    speed: ['standard'],
+    inference_geo: ['global'],
+  }),
+);
 
 /** Tools that the client runs itself: their whole cost is tokens. The names of Anthropic's carry dates. */
 const OWN_TOOLS =
@@ -41,9 +47,12 @@ const OWN_TOOLS =
 const WEB_SEARCH = /^web_search(?:_preview)?(?:_[\d_]+)?$/;
 
 export function billedApart(shape: RequestShape): Apart {
-  for (const [name, why] of Object.entries(MEMBERS)) if (isSet(shape, name)) return { webSearches: 0, unbounded: why };
-  for (const [name, usual] of Object.entries(CLASSES)) {
-    if (isSet(shape, name) && !usual.includes(readString(shape.bytes, shape.members.get(name)))) {
+  // Bodies have fewer members than there are words to look for.
+  for (const name of shape.members.keys()) {
+    const why = MEMBERS.get(name);
+    if (why !== undefined && isSet(shape, name)) return { webSearches: 0, unbounded: why };
+    const usual = CLASSES.get(name);
+    if (usual !== undefined && isSet(shape, name) && !usual.includes(readString(shape.bytes, shape.members.get(name)))) {
       return { webSearches: 0, unbounded: `its \`${name}\` has another price` };
     }
   }
@@ -51,7 +60,28 @@ export function billedApart(shape: RequestShape): Apart {
   return tools === undefined || !isSet(shape, 'tools') ? NOTHING_APART : toolsApart(shape, tools);
 }
 
+const TYPE = Buffer.from('ype"');
+/** What the types of functions and of their parameters are called. */
+const HARMLESS = /^(?:"(?:function|custom|object|string|number|integer|boolean|array|null)"|[[{])/;
+const LONGEST_HARMLESS = 10;
+
+/**
+ * Whether every `type` among the tools, at any depth, is one that functions and their parameters have: then no tool can have another. Six times as fast as a look at each
+ * tool, which decides where this does not.
+ */
+function onlyFunctions({ bytes }: RequestShape, { valueStart, valueEnd }: Span): boolean {
+  for (let at = bytes.indexOf(TYPE, valueStart); at !== -1 && at < valueEnd; at = bytes.indexOf(TYPE, at + TYPE.length)) {
+    const colon = skipSpace(bytes, at + TYPE.length);
+    // A text may end with the word.
+    if (bytes[colon] !== COLON) continue;
+    const value = skipSpace(bytes, colon + 1);
+    if (!HARMLESS.test(bytes.toString('latin1', value, value + LONGEST_HARMLESS))) return false;
+  }
+  return !hidesLetters(bytes);
+}
+
 function toolsApart(shape: RequestShape, tools: Span): Apart {
+  if (onlyFunctions(shape, tools)) return NOTHING_APART;
   const items = itemsWith(shape.bytes, tools, 'type');
   if (items === undefined) return { webSearches: 0, unbounded: 'its tools are written so that they cannot be told' };
   let webSearches = 0;

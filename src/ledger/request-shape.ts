@@ -30,9 +30,10 @@ export interface OutputWish {
 
 /** Where several caps are set the greatest counts: nobody knows which one the provider reads. */
 export function outputWish(shape: RequestShape): OutputWish {
-  const caps = CAP_NAMES.map((name) => numberSent(shape, name)).filter((cap) => cap !== undefined && cap >= 1);
+  let capTokens = 0;
+  for (const name of CAP_NAMES) capTokens = Math.max(capTokens, Math.floor(numberSent(shape, name) ?? 0));
   const choices = Math.max(1, Math.ceil(numberSent(shape, 'n') ?? 1));
-  return caps.length === 0 ? { choices } : { choices, capTokens: Math.floor(Math.max(...(caps as number[]))) };
+  return capTokens === 0 ? { choices } : { choices, capTokens };
 }
 
 /** A number as it will reach the target; -1 and the like, which some servers read as "no limit", are for the caller to sort out. */

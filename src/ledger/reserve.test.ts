@@ -62,7 +62,7 @@ describe('the bound', () => {
   test('is bytes ÷ 2 × input + n × min(cap, maximum) × output', () => {
     const body = { model: 'm', n: 4, max_tokens: 100, ...MESSAGES };
     const input = Math.ceil(JSON.stringify(body).length / 2);
-    expect(bound(body)).toEqual({ fixedPicoUsd: input * 1_000_000, perTokenPicoUsd: 20_000_000, capTokens: 100 });
+    expect(bound(body)).toEqual({ fixedPicoUsd: input * 1_000_000, perTokenPicoUsd: 20_000_000, capTokens: 100, choices: 4 });
     expect(boundAt(bound(body) as Bound, 100)).toBe(input * 1_000 + 4 * 100 * 5_000);
     expect(bound(body, { bounds: { maxOutputTokens: 60 } })).toMatchObject({ capTokens: 60 });
     expect(bound({ ...MESSAGES }, { bounds: { maxOutputTokens: 60 } })).toMatchObject({ capTokens: 60 });
@@ -165,6 +165,19 @@ describe('what cannot be priced', () => {
     expect(bound('{"messages":[],"tools":[{"t\\u0079pe":"code_interpreter"}]}')).toMatch(/tools/);
     expect(bound('{"messages":[],"tools":[{"type":"code_interpr\\u0065ter"}]}')).toMatch(/code_interpreter/);
     expect(bound('{"messages":[{"content":[{"type":"f\\u0069le","file":{"file\\u005fid":"x"}}]}]}')).toMatch(/context window/);
+  });
+
+  test('is found by the exact look wherever the quick one cannot tell', () => {
+    const schemas = {
+      type: 'function',
+      function: { parameters: { type: ['object', 'null'], properties: { type: { type: 'string' }, kind: { type: 'enum' } } } },
+    };
+    expect(bound(tools(schemas))).toMatchObject({ perTokenPicoUsd: 5_000_000 });
+    expect(bound(tools(schemas, { type: 'code_interpreter' }))).toMatch(/code_interpreter/);
+    expect(bound('{"messages":[],"tools":[{"type" :\n"code_interpreter"}]}')).toMatch(/code_interpreter/);
+    expect(bound('{"messages":[],"tools":[{"name":"my type","type":"code_interpreter"}]}')).toMatch(/code_interpreter/);
+    expect(bound('{"messages":[],"tools":[{"type":"func\\u0074ion"},{"type":"x"}]}')).toMatch(/`x`/);
+    expect(bound('{"messages":[],"tools":["code_interpreter"]}')).toMatchObject({ perTokenPicoUsd: 5_000_000 });
   });
 
   test.each<object>([

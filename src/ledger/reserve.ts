@@ -18,7 +18,11 @@ export interface Bound {
   perTokenPicoUsd: number;
   /** Per choice: the client's cap or the model's maximum, whichever is less; absent: there is neither. */
   capTokens?: number;
+  choices: number;
 }
+
+/** The part of it that says what an amount of output costs. */
+export type Line = Pick<Bound, 'fixedPicoUsd' | 'perTokenPicoUsd'>;
 
 /** Why there is none, as a clause that follows "because". */
 export interface Unbounded {
@@ -52,17 +56,18 @@ export function boundOf({ shape, dialect, price, bounds, generates }: BoundParts
   return {
     fixedPicoUsd: input * inputRate + dearest([price.request], input) + apart.webSearches * dearest([price.webSearch], input),
     perTokenPicoUsd: choices * outputRate,
+    choices,
     ...(generates ? Number.isFinite(most) && { capTokens: most } : { capTokens: 0 }),
   };
 }
 
 /** Nano-USD, rounded up. */
-export function boundAt({ fixedPicoUsd, perTokenPicoUsd }: Bound, tokens: number): NanoUsd {
+export function boundAt({ fixedPicoUsd, perTokenPicoUsd }: Line, tokens: number): NanoUsd {
   return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil((fixedPicoUsd + tokens * perTokenPicoUsd) / PICO_PER_NANO));
 }
 
 /** The most tokens per choice that this amount pays for; 0 where it does not even pay the input. */
-export function tokensFor(bound: Bound, nanoUsd: NanoUsd): number {
+export function tokensFor(bound: Line, nanoUsd: NanoUsd): number {
   const { fixedPicoUsd, perTokenPicoUsd } = bound;
   if (perTokenPicoUsd === 0) return boundAt(bound, 0) <= nanoUsd ? Number.MAX_SAFE_INTEGER : 0;
   const tokens = Math.floor((nanoUsd * PICO_PER_NANO - fixedPicoUsd) / perTokenPicoUsd);
@@ -93,18 +98,29 @@ function inputRates(
   const { input, cacheRead, cacheWrite, cacheWrite1h, inputAudio, cacheReadAudio } = price;
   const rates = [input, cacheRead, ...(audio ? [inputAudio, cacheReadAudio] : [])];
   if (cacheWrite === undefined && cacheWrite1h === undefined) return rates;
-  if (dialect === 'anthropic-messages' && !says(shape, 'cache_control')) return rates;
+  if (dialect === 'anthropic-messages' && !says(shape, CACHE_CONTROL)) return rates;
   return [...rates, cacheWrite, ...(shape.bytes.includes('1h') || hidesAnything(shape.bytes) ? [cacheWrite1h] : [])];
 }
+
+/** Of `cache_control`, as much as is found fast. */
+const CACHE_CONTROL = '_contr';
 
 function hidesAnything(bytes: Buffer): boolean {
   return bytes.includes('\\u00');
 }
 
+const SMALL_BYTES = 4_096;
+const ODD = /_(?:id|data|url|upload)"|ument"|mage"|\\u00/;
+
+/** Small bodies are looked through at once: eight searches cost a microsecond, one expression a quarter of that. */
+function holdsOnlyText(bytes: Buffer): boolean {
+  return bytes.length <= SMALL_BYTES && !ODD.test(bytes.toString('latin1'));
+}
+
 /** Members that stand for content kept by the provider. */
 const ELSEWHERE = ['previous_response_id', 'conversation', 'prompt'] as const;
-/** Words of parts whose content is elsewhere, or is a file whose size says little about its tokens. Searched by their rare ends, which is ten times as fast. */
-const ELSEWHERE_PARTS = ['_id"', '_data"', '_url"', 'ument"', 'ner_upload"'].map((word) => Buffer.from(word));
+/** Words of parts whose content is elsewhere, or is a file whose size says little about its tokens. Searched by pieces that begin with a rare letter and have less than seven: thirty times as fast. */
+const ELSEWHERE_PARTS = ['_id"', '_data"', '_url"', 'ument"', '_uplo'].map((word) => Buffer.from(word));
 const PART_NAMES = /"(?:file_id|file_data|file_url|video_url|document|container_upload)"/;
 const LONGEST_PART = '"container_upload"'.length;
 
@@ -119,10 +135,11 @@ function inputTokens(
   { dialect, bounds, webSearches }: { dialect: DialectId; bounds: ModelBounds; webSearches: number },
 ): number | string {
   const own = Math.ceil((shape.bytes.length + bytesOf(shape.defaults)) / 2);
-  const images = imagesIn(shape) * (IMAGE_TOKENS[dialect] ?? OTHER_IMAGE_TOKENS);
+  const isPlain = holdsOnlyText(shape.bytes);
+  const images = isPlain ? 0 : imagesIn(shape) * (IMAGE_TOKENS[dialect] ?? OTHER_IMAGE_TOKENS);
   const prompt = dialect === 'anthropic-messages' && isSet(shape, 'tools') ? TOOL_PROMPT_TOKENS : 0;
   const shown = own + images + prompt;
-  if (webSearches === 0 && !hasContentElsewhere(shape)) return shown;
+  if (webSearches === 0 && !hasContentElsewhere(shape, isPlain)) return shown;
   if (bounds.contextWindow === undefined) {
     return 'it names content that is not in it, and the context window of the model is not known (set `context_window`)';
   }
@@ -135,13 +152,14 @@ function bytesOf(defaults: Readonly<Record<string, unknown>>): number {
   return 0;
 }
 
-function hasContentElsewhere(shape: RequestShape): boolean {
-  if (ELSEWHERE.some((name) => isSet(shape, name))) return true;
+function hasContentElsewhere(shape: RequestShape, isPlain: boolean): boolean {
+  for (const name of ELSEWHERE) if (shape.members.has(name) && isSet(shape, name)) return true;
+  if (isPlain) return false;
   const { bytes } = shape;
   if (hidesLetters(bytes)) return true;
   return ELSEWHERE_PARTS.some((end) => {
     for (let at = bytes.indexOf(end); at !== -1; at = bytes.indexOf(end, at + end.length)) {
-      const word = bytes.toString('latin1', Math.max(0, at + end.length - LONGEST_PART), at + end.length);
+      const word = bytes.toString('latin1', Math.max(0, at - LONGEST_PART), at + LONGEST_PART);
       if (PART_NAMES.test(word)) return true;
     }
     return false;

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 
+import type { Caller } from '../core/directory.ts';
 import type { Budget, Rules, Scope } from '../core/rules.ts';
 import { createWindows } from '../ledger/window.ts';
-import { budgetRefusal, planBudgets, thresholdsPassed, unenforceable } from './budget.ts';
+import { budgetRefusal, createPlans, planBudgets, thresholdsPassed, unenforceable } from './budget.ts';
 
 const NOW_MS = Date.parse('2026-11-22T10:30:00Z');
 const budget = (over: Partial<Budget & { slot: number }> = {}): Budget & { slot: number } => ({
@@ -16,6 +17,7 @@ const budget = (over: Partial<Budget & { slot: number }> = {}): Budget & { slot:
   ...over,
 });
 const rules = (scope: Scope, ...budgets: (Budget & { slot: number })[]): Rules => ({ scope, budgets });
+const MODEL = {};
 const plan = (...all: Rules[]) => planBudgets(all, createWindows(), NOW_MS)!;
 
 describe('a plan', () => {
@@ -55,6 +57,28 @@ describe('a plan', () => {
       unpriced: 'block',
     });
   });
+});
+
+test('plans are made once for a caller, a model and a target, until a window ends', () => {
+  let made = 0;
+  const planOf = createPlans(createWindows());
+  const caller = {} as Caller;
+  const parts = (targetId: string, who = caller) => ({
+    caller: who,
+    model: MODEL,
+    targetId,
+    rules: () => {
+      made++;
+      return [rules('key:a', budget({ window: 'hour' }), budget({ slot: 2, window: 'total' }))];
+    },
+  });
+  const first = planOf(parts('t'), NOW_MS);
+  expect(planOf(parts('t'), NOW_MS + 1_799_999)).toBe(first);
+  expect(made).toBe(1);
+  expect(planOf(parts('t'), NOW_MS + 1_800_000)!.demands[0]!.windowStartMs).toBe(NOW_MS + 1_800_000);
+  planOf(parts('u'), NOW_MS);
+  planOf(parts('t', {} as Caller), NOW_MS);
+  expect(made).toBe(4);
 });
 
 describe('a refusal', () => {

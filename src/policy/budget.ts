@@ -1,4 +1,5 @@
 /** Which budgets an exchange must fit into, and what is said where it does not. */
+import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { EventFact, EventType } from '../core/fact.ts';
 import { formatUsd } from '../core/money.ts';
@@ -42,6 +43,40 @@ export function planBudgets(rules: readonly Rules[], windowOf: WindowOf, nowMs: 
   };
 }
 
+/** Whose budgets count for an exchange, beside end users, who come and go. */
+export interface PlanParts {
+  caller: Caller;
+  model: object;
+  targetId: string;
+  /** Asked only for what is not known yet. */
+  rules: () => readonly Rules[];
+}
+
+export type PlanOf = (parts: PlanParts, nowMs: number) => BudgetPlan | undefined;
+
+interface Kept {
+  plan: BudgetPlan | undefined;
+  /** The first of its windows ends. */
+  untilMs: number;
+}
+
+/** Plans of one snapshot, each made once for a caller, a model and a target until a window ends: making one takes 2 µs, finding it a tenth of that. */
+export function createPlans(windowOf: WindowOf): PlanOf {
+  const byCaller = new WeakMap<Caller, Map<object, Map<string, Kept>>>();
+  return ({ caller, model, targetId, rules }, nowMs) => {
+    let byModel = byCaller.get(caller);
+    if (byModel === undefined) byCaller.set(caller, (byModel = new Map()));
+    let byTarget = byModel.get(model);
+    if (byTarget === undefined) byModel.set(model, (byTarget = new Map()));
+    const known = byTarget.get(targetId);
+    if (known !== undefined && nowMs < known.untilMs) return known.plan;
+    const plan = planBudgets(rules(), windowOf, nowMs);
+    const untilMs = plan === undefined ? Infinity : Math.min(...plan.accounts.map(({ endMs }) => endMs));
+    byTarget.set(targetId, { plan, untilMs });
+    return plan;
+  };
+}
+
 interface Place {
   slot: number;
   scope: Scope;
@@ -60,7 +95,11 @@ export function atPresent(plan: BudgetPlan, windowOf: WindowOf, nowMs: number): 
   const windows = plan.accounts.map(({ budgets: [first] }) => windowOf(first!.window, first!.timeZone, nowMs));
   return {
     ...plan,
-    demands: plan.demands.map(({ slot, limitNanoUsd }, index) => ({ slot, limitNanoUsd, windowStartMs: windows[index]!.startMs })),
+    demands: plan.demands.map(({ slot, limitNanoUsd }, index) => ({
+      slot,
+      limitNanoUsd,
+      windowStartMs: windows[index]!.startMs,
+    })),
     accounts: plan.accounts.map(({ scope, budgets }, index) => ({ scope, budgets, endMs: windows[index]!.endMs })),
   };
 }
