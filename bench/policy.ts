@@ -10,6 +10,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { buildSnapshot } from '../src/config/build-snapshot.ts';
 import type { Snapshot } from '../src/config/snapshot.ts';
+import type { Fact } from '../src/core/fact.ts';
 import type { PriceState } from '../src/core/price.ts';
 import { NO_USAGE } from '../src/core/usage.ts';
 import { admitCaller, admitModel, admitTarget } from '../src/gateway/admit.ts';
@@ -207,11 +208,11 @@ async function setUp(rules: string): Promise<Setting> {
     estimator: createEstimator(),
     historyOf: createTokenHistory(),
     storeIsBehind: () => false,
-    record: journal.append,
+    record: (fact: Fact) => journal.append(fact),
     commit: () => void journal.commit(),
     raise: nothing,
-    began: shared.exchangeStarted,
-    ended: shared.exchangeEnded,
+    began: () => shared.exchangeStarted(),
+    ended: () => shared.exchangeEnded(),
     sample: () => false,
     tracing: () => false,
     nowMs: Date.now,
