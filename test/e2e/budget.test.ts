@@ -22,6 +22,7 @@ import {
   readBooks,
   startBudgetBox,
 } from '../support/budget-box.ts';
+import { INSPECTED, killWorker } from '../support/kill-worker.ts';
 import { type Signalbox, startSignalbox } from '../support/signalbox.ts';
 
 let upstream: BillingUpstream;
@@ -289,6 +290,31 @@ describe('budgets of several scopes', () => {
     expect(await askBox(box, dispatcher, options)).toMatchObject({ status: 200 });
     expect(await askBox(box, dispatcher, options)).toMatchObject({ status: 429, code: 'budget_exceeded' });
     expect((await booksOf(box)).spent).toBe(billed(upstream.bills));
+  });
+});
+
+describe('a worker that dies', () => {
+  it('gives back what it had reserved, and its exchange is charged what it cost at least', async () => {
+    const options: AskOptions = { over: { max_tokens: 400 }, play: { tokens: 400, waitMs: 60_000 } };
+    const limit = Math.ceil(boundOf(options, 400) * 1.2);
+    const running = await begin({ budget: hard(limit), env: INSPECTED });
+    const lost = askBox(running, dispatcher, options);
+    await expect
+      .poll(() => askBox(running, dispatcher, options).then(({ code }) => code), { timeout: 10_000 })
+      .toBe('budget_reserved');
+    await killWorker(running);
+    expect((await lost).status).toBe(0);
+    const again = { over: { max_tokens: 400 }, play: { tokens: 10 } };
+    await expect
+      .poll(() => askBox(running, dispatcher, again).then(({ status }) => status), { timeout: 10_000, interval: 200 })
+      .toBe(200);
+    await delay(1_000);
+    const { spent, entries } = await booksOf(running);
+    expect(entries).toBe(2);
+    const [told] = upstream.bills.filter((bill) => bill.told);
+    const floor = spent - billOf(told!, PRICE);
+    expect(floor).toBeGreaterThan(0);
+    expect(floor).toBeLessThan(boundOf(options, 0));
   });
 });
 

@@ -33,6 +33,8 @@ export const statusRoutes = [
     summary: 'Metrics of Prometheus',
     tag: 'status',
     access: { on: 'installation', allow: READERS },
+    // Scrapers may add what they like; nothing of it is read.
+    query: z.looseObject({}),
     answer: { status: 200, schema: z.never(), text: [METRICS_TYPE] },
     handle: async ({ services }) => ({ text: await services.metricsText(), contentType: METRICS_TYPE }),
   }),
