@@ -74,7 +74,11 @@ export function createJournalImport(options: ImportOptions): JournalImport {
       const segment = segments.get(file);
       if (segment !== undefined) segment.isRead = true;
     },
-    gone: (thread) => takeDead(journals, (name) => name === thread),
+    gone: (thread) => {
+      // Its last segment may be in and deleted already: a thread that throws closes its journal before it is found dead.
+      journals.expiring.add(thread);
+      takeDead(journals, (name) => name === thread);
+    },
     open: async (alive) => {
       const positions = await options.store.facts.positions(options.node);
       takeUp(journals, positions, alive);

@@ -308,7 +308,6 @@ describe('a worker that dies', () => {
     await expect
       .poll(() => askBox(running, dispatcher, again).then(({ status }) => status), { timeout: 10_000, interval: 200 })
       .toBe(200);
-    await delay(1_000);
     const { spent, entries } = await booksOf(running);
     expect(entries).toBe(2);
     const [told] = upstream.bills.filter((bill) => bill.told);

@@ -120,6 +120,26 @@ forEachStore((_, open) => {
     expect(journals.counts().expired).toBe(1);
   });
 
+  test('what a thread had reserved expires also where its journal was wholly in before it was found dead', async () => {
+    const { store } = await open();
+    const journals = importOf(store);
+    await journals.open([]);
+    const journal = journalOf('b');
+    write(journal, [reserveFact('ex_1')]);
+    journal.close();
+    for (const position of journal.announced) journals.announce(position);
+    for (const file of readdirSync(dir)) {
+      markRead(dir, file);
+      journals.left(file);
+    }
+    await all(journals);
+    expect(readdirSync(dir)).toEqual([]);
+    expect(await spent(store)).toBe(0);
+    journals.gone('w0-b');
+    await all(journals);
+    expect(await spent(store)).toBe(400);
+  });
+
   test('a fact that the store refuses is set aside aloud, and those around it are taken', async () => {
     const { store } = await open();
     const bad = exchangeFact('ex_bad', { attempts: [attemptFact({ spend: { reservedNanoUsd: 0, nanoUsd: 0.5 } })] });
