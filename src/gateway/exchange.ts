@@ -239,5 +239,5 @@ function failurePart({ failure, line }: Exchange): Pick<ExchangeFact, 'error' | 
 
 /** What is undefined has no place in JSON, and JSON is all that a fact becomes; taking it out here cost a microsecond. */
 function present<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return members as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return members;
 }

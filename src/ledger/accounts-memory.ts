@@ -96,7 +96,7 @@ export function enterWindow(views: Views, slot: number, startMs: number): number
   return startMs;
 }
 
-export function clearAccount(views: Views, slot: number): void {
+function clearAccount(views: Views, slot: number): void {
   const { cells, shares, accounts, workers } = views;
   cells[slot * CELL + SPENT] = 0;
   cells[slot * CELL + RESERVED] = 0;

@@ -49,7 +49,7 @@ export interface BillingUpstream {
 }
 
 /** Providers find out late that nobody reads. */
-export const GOES_ON_MS = 2_000;
+const GOES_ON_MS = 2_000;
 const TURN_MS = 10;
 
 interface Asked {

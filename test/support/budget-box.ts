@@ -1,7 +1,5 @@
 /** Signalbox in front of a provider that keeps its own bill, and what both say of the money afterwards. */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { Agent, request } from 'undici';
 
@@ -147,11 +145,4 @@ export async function readBooks(dataDir: string, scope: Scope = 'key:k'): Promis
   } finally {
     await store.close();
   }
-}
-
-/** All journals are in the store: none is left, or only what it holds already. */
-export async function importedAll(dataDir: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (performance.now() < deadline && readdirSync(join(dataDir, 'journal')).some((file) => file.endsWith('.jnl')))
-    await delay(50);
 }
