@@ -53,7 +53,9 @@ async function factOf(requestId: string | undefined): Promise<ExchangeFact> {
   await log.of(requestId ?? '');
   const dir = join(box.dataDir, 'journal');
   const payloads = readdirSync(dir).flatMap((file) => readFrames(readFileSync(join(dir, file))).payloads);
-  return payloads.map((text) => JSON.parse(text) as ExchangeFact).find((fact) => fact.kind === 'exchange' && fact.requestId === requestId)!;
+  return payloads
+    .map((text) => JSON.parse(text) as ExchangeFact)
+    .find((fact) => fact.kind === 'exchange' && fact.requestId === requestId)!;
 }
 
 async function metric(line: RegExp): Promise<number> {
