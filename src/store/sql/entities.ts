@@ -68,15 +68,17 @@ export function createEntitiesStore(db: Kysely<Tables>): EntitiesPort {
       const rows = await db.selectFrom('memberships').selectAll().where('group_id', '=', group).orderBy('user_id').execute();
       return rows.map(membershipOf);
     },
-    membershipsOf: async (users) => {
-      const found: Membership[] = [];
-      for (const some of chunksOf(users, VALUES)) {
-        const rows = await db.selectFrom('memberships').selectAll().where('user_id', 'in', some).execute();
-        found.push(...rows.map(membershipOf));
-      }
-      return found;
-    },
+    membershipsOf: (users) => membershipsOf(db, users),
   };
+}
+
+async function membershipsOf(db: Kysely<Tables>, users: readonly string[]): Promise<Membership[]> {
+  const found: Membership[] = [];
+  for (const some of chunksOf(users, VALUES)) {
+    const rows = await db.selectFrom('memberships').selectAll().where('user_id', 'in', some).execute();
+    found.push(...rows.map(membershipOf));
+  }
+  return found;
 }
 
 type Builder = ExpressionBuilder<Tables, 'entities'>;
