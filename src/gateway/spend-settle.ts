@@ -22,7 +22,9 @@ export function settleSpend(exchange: Exchange): void {
   if (spend === undefined || spend.ended || attempt === undefined) return;
   if (attempt.status !== undefined && attempt.status >= 400) return endSpend(exchange, spend, attempt, { nanoUsd: 0 });
   // Usage before the finish is a count under way: Anthropic's first event has one, and some providers send it with every chunk.
-  const final = usage !== undefined && (finish !== undefined || exchange.outcome === 'ok');
+  // What a guard keeps back was whole.
+  const whole = exchange.outcome === 'ok' || exchange.outcome === 'refused';
+  const final = usage !== undefined && (finish !== undefined || whole);
   if (!final) return settleEstimated(exchange, spend, attempt);
   learn(exchange, spend, { usage, attempt });
   endSpend(exchange, spend, attempt, { nanoUsd: chargeOf(spend, usage), ...(isCeiling(spend) && { usage }) });
