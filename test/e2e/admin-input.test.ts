@@ -196,7 +196,8 @@ function oddQueries(name: string): string[] {
 }
 
 test('odd values in queries find nothing, or are refused', async () => {
-  const reads = GUARDED.filter(({ method }) => method === 'GET');
+  // A scraper may send parameters of its own with /metrics.
+  const reads = GUARDED.filter(({ method, path }) => method === 'GET' && path !== '/metrics');
   const cases = reads.flatMap((route) => {
     const names = [...Object.keys(schemaOf(route.query).properties ?? {}), 'nonsense'];
     const odd = names.flatMap((name) => oddQueries(name));

@@ -98,7 +98,7 @@ describe('SQLite', () => {
     const url = join(home, 'store.db');
     await begin(url);
     let nanoUsd = await serve(20);
-    const thief = new DatabaseSync(url);
+    const thief = new DatabaseSync(url, { timeout: 10_000 });
     thief.exec('BEGIN IMMEDIATE');
     nanoUsd += await serve(20);
     await expect.poll(said(DOWN), PATIENTLY).toBe(true);
@@ -138,7 +138,7 @@ describe('SQLite', () => {
   test('beyond max_journal_bytes only calls under a hard budget are refused, and served again when the store has caught up', async () => {
     const url = join(home, 'store.db');
     await begin(url, ', max_journal_bytes: 1048576');
-    const thief = new DatabaseSync(url);
+    const thief = new DatabaseSync(url, { timeout: 10_000 });
     thief.exec('BEGIN IMMEDIATE');
     const status = async (): Promise<number> => (await chat(SECRETS.HARD_KEY)).status;
     await expect
@@ -162,7 +162,7 @@ describe('SQLite', () => {
   test('killed while the store was down: the next start has it all, once', async () => {
     const url = join(home, 'store.db');
     await begin(url);
-    const thief = new DatabaseSync(url);
+    const thief = new DatabaseSync(url, { timeout: 10_000 });
     thief.exec('BEGIN IMMEDIATE');
     const nanoUsd = await serve(30);
     await expect.poll(said(DOWN), PATIENTLY).toBe(true);
