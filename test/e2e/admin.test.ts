@@ -165,6 +165,43 @@ describe('minting', () => {
     expect(await call('POST', `/users/${ids.bob}/tokens`, { name: 'his' }, tokens.olaf)).toMatchObject({ status: 403 });
   });
 
+  test('whoever leads an organisation widens its teams again, within the organisation', async () => {
+    const team = await make('/teams', { name: `w${Math.random()}`, org: ids.org });
+    const change = (body: object) => call('PATCH', `/teams/${team}`, body, tokens.olaf);
+    const narrow = { models: ['plain'], budget: { limit_usd: 10, window: 'day' } };
+    const wide = { models: ['plain', 'dear'], budget: { limit_usd: 20, window: 'day' } };
+    for (const body of [narrow, wide]) expect(await change(body)).toMatchObject({ status: 200, body: { models: body.models } });
+    expect(await change({ models: ['*', 'more'] })).toMatchObject(refused(400, 'models'));
+    const service = await make('/service-accounts', { name: `w${Math.random()}`, team, models: ['plain'] });
+    expect(await call('PATCH', `/service-accounts/${service}`, { models: ['dear'] }, tokens.olaf)).toMatchObject({ status: 200 });
+    expect(await call('PATCH', `/service-accounts/${service}`, { models: ['more'] }, tokens.olaf)).toMatchObject(
+      refused(400, 'models'),
+    );
+  });
+
+  test('who is taken out of an organisation is out of its teams, and his keys there end', async () => {
+    const team = await make('/teams', { name: `o${Math.random()}`, org: ids.org });
+    const eve = await make('/users', { name: 'eve' });
+    for (const path of [`/orgs/${ids.org}`, `/teams/${team}`, `/teams/${ids.foreign}`])
+      await call('PUT', `${path}/members/${eve}`, {});
+    const [key, elsewhere] = [
+      await call('POST', '/keys', { name: 'eve', team, user: eve }),
+      await call('POST', '/keys', { name: 'eve', team: ids.foreign, user: eve }),
+    ].map(({ body }) => body.key);
+    expect([await chat(key, 'plain'), await chat(elsewhere, 'plain')]).toEqual([200, 200]);
+    const out = () => call('DELETE', `/orgs/${ids.org}/members/${eve}`, undefined, tokens.olaf);
+    expect(await out()).toMatchObject({ status: 200, body: { user: eve, role: 'member' } });
+    expect([await chat(key, 'plain'), await chat(elsewhere, 'plain')]).toEqual([401, 200]);
+    expect(await out()).toMatchObject({ status: 404 });
+    const { body: log } = await call('GET', '/audit?action=org.member.remove&outcome=done');
+    expect((log.data as Body[])[0]).toMatchObject({ before: { role: 'member', teams: [{ team, role: 'member' }] } });
+    // Also who is only in one of its teams.
+    await call('PUT', `/teams/${team}/members/${eve}`, {});
+    expect(await chat(key, 'plain')).toBe(200);
+    expect(await out()).toMatchObject({ status: 200 });
+    expect(await chat(key, 'plain')).toBe(401);
+  });
+
   test('roles end when they are taken away, in the next call', async () => {
     await call('PUT', `/teams/${ids.team}/members/${ids.bob}`, { role: 'team_admin' });
     expect(await call('GET', `/teams/${ids.team}/members`, undefined, tokens.bob)).toMatchObject({ status: 200 });

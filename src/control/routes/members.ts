@@ -13,6 +13,8 @@ interface Kind {
   plural: 'teams' | 'orgs';
   param: 'team' | 'org';
   noun: string;
+  /** What somebody who is taken out of it leaves. */
+  out: string;
   place: (id: string, services: Services) => Promise<Place | undefined>;
   see: readonly Holder[];
   lead: readonly Holder[];
@@ -23,6 +25,7 @@ const KINDS: readonly Kind[] = [
     plural: 'teams',
     param: 'team',
     noun: 'a team',
+    out: 'a team',
     place: teamPlaceOf,
     see: ['root', 'admin', 'viewer', 'org_admin', 'team_admin', 'member'],
     lead: ['root', 'admin', 'org_admin', 'team_admin'],
@@ -31,6 +34,7 @@ const KINDS: readonly Kind[] = [
     plural: 'orgs',
     param: 'org',
     noun: 'an organisation',
+    out: 'an organisation and all its teams',
     place: orgPlace,
     see: ['root', 'admin', 'viewer', 'org_admin', 'member'],
     lead: ['root', 'admin', 'org_admin'],
@@ -102,7 +106,7 @@ function removeRoute(kind: Kind): AdminRoute {
   return writeRoute({
     method: 'DELETE',
     path: `${path}/{user}`,
-    summary: `Take a member out of ${kind.noun}; his keys there end with it`,
+    summary: `Take a member out of ${kind.out}; his keys there end with it`,
     tag: kind.plural,
     access: { on: 'object', allow: kind.lead, see: kind.see, place: at },
     params: both,
@@ -110,11 +114,12 @@ function removeRoute(kind: Kind): AdminRoute {
     audit: `${param}.member.remove`,
     handle: async ({ params, services }) => {
       const { user = '' } = params as Record<string, string>;
-      const { before, inForce } = await services.directory.members.remove(user, idOf(params));
+      const { before, teams, inForce } = await services.directory.members.expel(user, idOf(params));
       const { role } = before;
+      const left = teams.map((each) => ({ team: each.group, role: each.role }));
       return {
         body: { user, role },
-        change: { target: `${param}:${idOf(params)} user:${user}`, before: { role } },
+        change: { target: `${param}:${idOf(params)} user:${user}`, before: { role, ...(left.length > 0 && { teams: left }) } },
         ...late(inForce),
       };
     },

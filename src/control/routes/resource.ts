@@ -145,10 +145,11 @@ function changeRoute<Entity extends Ruled>({ resource, one, params, idOf, on }: 
     audit: `${param}.update`,
     handle: async ({ actor, services, params, body }) => {
       const id = idOf(params);
-      const place = await resource.placeOf(await existing(of(services), id), services);
-      requireWritable(actor, place, body, resource.writable);
+      const present = await existing(of(services), id);
+      requireWritable(actor, await resource.placeOf(present, services), body, resource.writable);
       const patch = withPatchedRules(body);
-      await requireBounded(services.store.entities, actor, place, patch);
+      // By what it stands in: its own present bounds are what is being changed.
+      await requireBounded(services.store.entities, actor, await resource.newPlace({ ...present }, services), patch);
       const { before, after, inForce } = await of(services).update(id, patch as never);
       const change = { target: `${param}:${id}`, before: viewOf(before), after: viewOf(after) };
       return { body: viewOf(after), change, ...late(inForce) };
