@@ -47,7 +47,8 @@ export function createAdmit(parts: AdmitParts): Admit {
     tail = result.catch(() => undefined);
     return result;
   };
-  return async (person, by) => {
+  return async (vouched, by) => {
+    const person = await inPresentPlaces(parts, vouched);
     const known = await findUser(parts, person);
     // Mostly there is nothing to do, and nobody has to wait for anybody.
     if (known !== undefined && isNothing(await changeOf(parts, known, { person, by }))) return admitted(person, known);
@@ -59,6 +60,17 @@ export function createAdmit(parts: AdmitParts): Admit {
       return after && admitted(person, after);
     });
   };
+}
+
+/** A place of the configuration that is not there (any more) keeps nobody out: nobody is in it, and no call is made there. */
+async function inPresentPlaces({ store, log }: AdmitParts, person: VouchedPerson): Promise<VouchedPerson> {
+  const memberships: VouchedPerson['memberships'] = [];
+  for (const each of person.memberships) {
+    const { group } = each;
+    if ((await store.entities.get(group.startsWith('team_') ? 'team' : 'org', group)) !== undefined) memberships.push(each);
+    else log('warn', { group }, 'the configuration gives people a place that does not exist');
+  }
+  return { ...person, memberships };
 }
 
 function admitted({ memberships }: VouchedPerson, user: User): Admitted | undefined {
@@ -124,20 +136,10 @@ async function carryOut(parts: AdmitParts, user: User, change: Change): Promise<
   const { role, set, remove } = change;
   await audited(parts, 'user.follow_claims', async () => {
     if (role !== undefined) await parts.directory.users.update(user.id, { role });
-    for (const membership of set) await unlessMissing(parts, membership, () => parts.directory.members.set(membership));
+    for (const membership of set) await parts.directory.members.set(membership);
     for (const { user: id, group } of remove) await parts.directory.members.remove(id, group);
     return { user, before: { role: user.role }, after: { ...(role !== undefined && { role }), set, remove } };
   });
-}
-
-/** A place of the configuration that is not there (any more) keeps nobody out. */
-async function unlessMissing({ log }: AdmitParts, { group }: Membership, work: () => Promise<unknown>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof GatewayError) || error.code !== 'not_found') throw error;
-    log('warn', { group }, 'the configuration gives people a place that does not exist');
-  }
 }
 
 interface AuditedWork {
