@@ -6,6 +6,7 @@ import type { PricedTarget } from '../config/snapshot.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Rules } from '../core/rules.ts';
 import { readNumber } from '../lib/json-scan.ts';
+import { priorityOf } from '../policy/caller.ts';
 import { demandsOf } from '../policy/demands.ts';
 import type { Acquired, Demand, Grant } from '../policy/limiter.ts';
 import { type CallHistory, chargedTokens, expectedTokens, learnTokens } from '../policy/token-history.ts';
@@ -153,7 +154,7 @@ function tokensOf({ usage, attempts }: Exchange): number | undefined {
 }
 
 function keptBack({ caller, line }: Exchange): number {
-  return line.snapshot.keptBack[caller!.key.priority ?? 'normal'];
+  return line.snapshot.keptBack[priorityOf(caller!)];
 }
 
 const MEANING: Record<Demand['what'], (most: number) => string> = {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { KeyEntry, Party } from '../core/directory.ts';
 import type { Rules, Scope } from '../core/rules.ts';
 import { mayUseModel } from './authorize.ts';
-import { MAX_KEY_DEPTH, usableKey } from './caller.ts';
+import { MAX_KEY_DEPTH, priorityOf, usableKey } from './caller.ts';
 
 const NOW = 1_000_000;
 
@@ -112,4 +112,16 @@ test.each<[string, boolean, Partial<KeyEntry>, Partial<Party>?, Partial<Party>?]
 test('a child may use no more than its parent', () => {
   const found = use(key('child', { parent: 'p' }), { keys: [key('p', { models: ['a'] })] })!;
   expect([mayUseModel(found.caller, 'a'), mayUseModel(found.caller, 'b')]).toEqual([true, false]);
+});
+
+test('a child goes before nobody whom its parent does not go before now', () => {
+  const of = (own: KeyEntry['priority'], above: KeyEntry['priority'][]) => {
+    const [line, ...ancestors] = [own, ...above].map((priority, index) => key(`k${index}`, priority && { priority }));
+    return priorityOf({ key: line!, ancestors });
+  };
+  expect(of(undefined, [])).toBe('normal');
+  expect(of('high', [])).toBe('high');
+  expect(of('high', ['high', undefined])).toBe('normal');
+  expect(of('high', ['low', 'high'])).toBe('low');
+  expect(of('low', ['high'])).toBe('low');
 });

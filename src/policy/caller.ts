@@ -52,6 +52,15 @@ function lineage(key: KeyEntry, look: Lookup): KeyEntry[] | undefined {
 
 type Owners = Pick<Caller, 'principal' | 'team' | 'org'>;
 
+const RANKS = { low: 0, normal: 1, high: 2 } as const;
+
+/** Its own, or that of a key above it where that one goes behind: what is taken from a parent is taken from its children. */
+export function priorityOf({ key, ancestors }: Pick<Caller, 'key' | 'ancestors'>): keyof typeof RANKS {
+  let least = key.priority ?? 'normal';
+  for (const { priority = 'normal' } of ancestors) if (RANKS[priority] < RANKS[least]) least = priority;
+  return least;
+}
+
 /** Stands for a party that is named but cannot be relied on. */
 const UNUSABLE = Symbol('unusable');
 type Found = Party | undefined | typeof UNUSABLE;

@@ -107,3 +107,13 @@ test('table and changes together are the last state of every key', () => {
     }),
   );
 });
+
+test('a parent that a key of the file stands in for gives its children nothing', () => {
+  const index = createDirectoryIndex();
+  index.load(tableOf([key('parent'), key('child', { parent: 'parent' })]));
+  expect(index.find('digest-of-child', NOW)).toBeDefined();
+  index.useFile({ keys: [key('filed', { name: 'parent', blocked: true })], tags: {} });
+  expect(index.find('digest-of-child', NOW)).toBeUndefined();
+  index.useFile({ keys: [], tags: {} });
+  expect(index.find('digest-of-child', NOW)).toBeDefined();
+});

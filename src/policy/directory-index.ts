@@ -29,7 +29,7 @@ export function createDirectoryIndex(): DirectoryIndex {
   let file = filePart({ keys: [], tags: {} });
   let stored = storedPart();
   const look = {
-    key: (id: string) => file.byId.get(id) ?? stored.key(id),
+    key: (id: string) => file.byId.get(id) ?? file.unlessShadowed(stored.key(id)),
     party: (id: string) => stored.party(id),
     tagRules: (tag: string) => file.tags.get(tag),
   };
