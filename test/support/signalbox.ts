@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { type Command, type Finished, ROOT, startCommand } from './command.ts';
 
 const READY_MS = 30_000;
+/** Some hundred starts strip and compile the same sources; with it each takes half the time. */
+const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/signalbox');
 
 export interface SignalboxOptions {
   /** Text of the configuration file; absent: first-run mode. */
@@ -104,7 +106,7 @@ function newHome(): string {
 }
 
 function run(args: string[], { cwd, env }: { cwd: string; env: Record<string, string> }): Command {
-  const bare = { PATH: process.env['PATH'] ?? '', HOME: cwd };
+  const bare = { PATH: process.env['PATH'] ?? '', HOME: cwd, NODE_COMPILE_CACHE: COMPILE_CACHE };
   return startCommand(process.execPath, [join(ROOT, 'src/main.ts'), ...args], { cwd, env: { ...bare, ...env } });
 }
 
