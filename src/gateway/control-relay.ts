@@ -42,6 +42,8 @@ const RETURNED = [
 const MAX_BODY_BYTES = 1024 * 1024;
 /** People's bodies that a worker holds at once, in bytes: whether they are people is known only to the control plane. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
+/** The part of it that one address may take: strangers who announce bodies and never send them must not lock the people out. */
+const MAX_HELD_OF_ADDRESS = 8 * 1024 * 1024;
 
 /** Relays the control plane's paths to its Unix socket, by the same way out that serves upstreams. */
 export function controlRoutes(plane: Plane, socketPath: string): Route[] {
@@ -51,17 +53,37 @@ export function controlRoutes(plane: Plane, socketPath: string): Route[] {
 }
 
 function createRelay(plane: Plane, socketPath: string): Route['handle'] {
-  let heldBytes = 0;
+  const held = createHeld();
   return async (request, response) => {
-    const bytes = bodySize(plane, request);
-    if (heldBytes + bytes > MAX_HELD_BYTES) throw new GatewayError('overloaded', { details: { retryAfterS: 1 } });
-    heldBytes += bytes;
+    const sender = hasBody(request) ? senderOf(plane, request.headers) : 'stranger';
+    const bytes = sender === 'stranger' ? 0 : bodySize(request);
+    const give = held(sender === 'admin_key' ? 0 : bytes, request.clientIp);
     try {
       const body = bytes === 0 ? undefined : await request.body();
       await relay({ plane, socketPath, body }, request, response);
     } finally {
-      heldBytes -= bytes;
+      give();
     }
+  };
+}
+
+/** Takes bytes on an address's account, and answers how to give them back. Throws overloaded. */
+function createHeld(): (bytes: number, address: string) => () => void {
+  const byAddress = new Map<string, number>();
+  let all = 0;
+  const add = (bytes: number, address: string): void => {
+    const own = (byAddress.get(address) ?? 0) + bytes;
+    all += bytes;
+    if (own === 0) byAddress.delete(address);
+    else byAddress.set(address, own);
+  };
+  return (bytes, address) => {
+    const own = byAddress.get(address) ?? 0;
+    if (bytes > 0 && (all + bytes > MAX_HELD_BYTES || own + bytes > MAX_HELD_OF_ADDRESS)) {
+      throw new GatewayError('overloaded', { details: { retryAfterS: 1 } });
+    }
+    add(bytes, address);
+    return () => add(-bytes, address);
   };
 }
 
@@ -90,14 +112,9 @@ async function relay({ plane, socketPath, body }: Relayed, request: EdgeRequest,
   if (end.error !== undefined) throw end.error;
 }
 
-/**
- * Bytes of the body that is to be read; 0: none. Strangers' bodies are not read: they would fill the budget of bytes in flight, and the control plane refuses them by
- * their head. Throws body_too_large, and bad_header where the length is not announced.
- */
-function bodySize(plane: Plane, request: EdgeRequest): number {
-  const { headers } = request;
-  if (!hasBody(request) || !mayManage(plane, headers)) return 0;
-  const declared = headers['content-length'];
+/** Bytes of a body. Throws body_too_large, and bad_header where the length is not announced. */
+function bodySize(request: EdgeRequest): number {
+  const declared = request.headers['content-length'];
   if (declared === undefined) {
     throw new GatewayError('bad_header', {
       details: { message: 'A body for the control plane must announce its content-length' },
@@ -107,11 +124,15 @@ function bodySize(plane: Plane, request: EdgeRequest): number {
   throw new GatewayError('body_too_large', { details: { message: `The request body is larger than ${MAX_BODY_BYTES} bytes` } });
 }
 
-/** Whether it looks like somebody who manages. The control plane asks again. */
-function mayManage(plane: Plane, headers: EdgeRequest['headers']): boolean {
+/**
+ * `people`: it looks like somebody who manages; the control plane asks again. Strangers' bodies are not read: they would fill the budget of bytes in flight, and the
+ * control plane refuses them by their head.
+ */
+function senderOf(plane: Plane, headers: EdgeRequest['headers']): 'admin_key' | 'people' | 'stranger' {
+  if (presentsAdminKey(plane.line().snapshot, headers)) return 'admin_key';
   const [, token = ''] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? [];
   // A cookie may be a session's.
-  return headers.cookie !== undefined || isManagementToken(token) || presentsAdminKey(plane.line().snapshot, headers);
+  return headers.cookie !== undefined || isManagementToken(token) ? 'people' : 'stranger';
 }
 
 function hasBody(request: EdgeRequest): boolean {

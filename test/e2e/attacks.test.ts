@@ -174,6 +174,28 @@ describe('strangers', () => {
     },
   );
 
+  test('cannot keep people from managing by bodies that they announce with a cookie', async () => {
+    const begin = async (length: number, address?: string) => {
+      const client = await openRaw(port(), address);
+      client.send(postHead('/admin/v1/me/keys', { cookie: 'a=b', 'content-length': length }) + '{');
+      return client;
+    };
+    const slow = await Promise.all(Array.from({ length: 8 }, () => begin(MIB)));
+    await sleep(100);
+    const ninth = await begin(MIB);
+    expect(await ninth.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 503 /);
+    expect((await ask(`${box.url}/admin/v1/orgs`, { headers: ADMIN, body: { name: 'acme' } })).status).toBe(201);
+    const elsewhere = await begin(2, '127.0.0.2');
+    elsewhere.send('}');
+    expect(await elsewhere.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 401 /);
+    for (const { socket } of [...slow, ninth, elsewhere]) socket.destroy();
+    await sleep(100);
+    const after = await begin(2);
+    after.send('}');
+    expect(await after.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 401 /);
+    after.socket.destroy();
+  });
+
   test.each(['/demo/v1/models', '//demo/v1/models', '/admin/../demo/v1/models', '/admin/%2e%2e/demo/v1/models', '/metrics/demo'])(
     'cannot reach the demo provider on the control socket by %s',
     async (path) => {

@@ -12,8 +12,8 @@ export interface RawClient {
   closed(timeoutMs?: number): Promise<'end' | 'reset'>;
 }
 
-export async function openRaw(port: number): Promise<RawClient> {
-  const socket = connect({ port, host: '127.0.0.1' });
+export async function openRaw(port: number, localAddress = '127.0.0.1'): Promise<RawClient> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
   let text = '';
   let ending: 'end' | 'reset' | undefined;
   socket.setEncoding('latin1').on('data', (piece: string) => (text += piece));
