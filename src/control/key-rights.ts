@@ -75,6 +75,9 @@ async function newKeyPlace(actor: Actor, body: KeyInputBody, services: Services)
     throw invalidInput([{ param: 'service_account', message: 'and `user` exclude each other' }]);
   }
   if (parent !== undefined) {
+    // Before anybody is looked up: which complaint comes would tell who belongs where.
+    if ([user, service_account, team, org].some((each) => each !== undefined))
+      throw invalidInput([{ param: 'parent', message: 'settles whom a child belongs to: name nobody beside it' }]);
     const place = await keyPlace(parent, services);
     // The directory says so for those who see everything.
     if (place === undefined || !holdsAt(actor, place, KEY_READERS))

@@ -208,6 +208,18 @@ test('foreign ids in bodies answer like unknown ones', async () => {
       { name: 'k', team: b.team, user: a.user },
       { name: 'k', team: b.team, user: 'usr_00000000000000000000' },
     ],
+    [
+      'POST',
+      '/admin/v1/keys',
+      { name: 'k', parent: b.key, team: a.team, user: a.user },
+      { name: 'k', parent: b.key, team: a.team, user: b.user },
+    ],
+    [
+      'POST',
+      '/admin/v1/keys',
+      { name: 'k', team: b.team, org: a.org },
+      { name: 'k', team: b.team, org: 'org_00000000000000000000' },
+    ],
     ['POST', '/admin/v1/teams', { name: 't', org: a.org }, { name: 't', org: 'org_00000000000000000000' }],
     ['POST', '/admin/v1/service-accounts', { name: 's', team: a.team }, { name: 's', team: 'team_00000000000000000000' }],
   ];

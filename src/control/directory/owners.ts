@@ -23,8 +23,9 @@ export async function ownersOf(parts: DirectoryParts, wanted: Owners): Promise<O
   const { principal, org } = wanted;
   const team = await teamOf(entities, wanted);
   const teamOrg = team === undefined ? undefined : (await named(entities, { kind: 'team', id: team, param: 'team' })).org;
-  if (org !== undefined) await named(entities, { kind: 'org', id: org, param: 'org' });
+  // Whether there is another one is told to nobody.
   if (org !== undefined && team !== undefined && org !== teamOrg) throw invalid('org', 'is not the one of the team');
+  if (org !== undefined) await named(entities, { kind: 'org', id: org, param: 'org' });
   const owners = given({ principal, team, org: org ?? teamOrg });
   await requireMember(entities, owners);
   return owners;
