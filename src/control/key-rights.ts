@@ -69,21 +69,27 @@ export function requirePriority(actor: Actor, { priority }: { priority?: string 
   throw new GatewayError('forbidden', { details: { message: 'Your role does not allow `high`', param: 'priority' } });
 }
 
+async function parentPlace(
+  actor: Actor,
+  { parent, service_account, user, team, org }: KeyInputBody & { parent: string },
+  services: Services,
+): Promise<Place> {
+  // Before anybody is looked up: which complaint comes would tell who belongs where.
+  if ([user, service_account, team, org].some((each) => each !== undefined))
+    throw invalidInput([{ param: 'parent', message: 'settles whom a child belongs to: name nobody beside it' }]);
+  const place = await keyPlace(parent, services);
+  // The directory says so for those who see everything.
+  if (place === undefined || !holdsAt(actor, place, KEY_READERS))
+    throw invalidInput([{ param: 'parent', message: 'names no key that there is' }]);
+  return place;
+}
+
 async function newKeyPlace(actor: Actor, body: KeyInputBody, services: Services): Promise<Place> {
   const { parent, service_account, user, team, org } = body;
   if (user !== undefined && service_account !== undefined) {
     throw invalidInput([{ param: 'service_account', message: 'and `user` exclude each other' }]);
   }
-  if (parent !== undefined) {
-    // Before anybody is looked up: which complaint comes would tell who belongs where.
-    if ([user, service_account, team, org].some((each) => each !== undefined))
-      throw invalidInput([{ param: 'parent', message: 'settles whom a child belongs to: name nobody beside it' }]);
-    const place = await keyPlace(parent, services);
-    // The directory says so for those who see everything.
-    if (place === undefined || !holdsAt(actor, place, KEY_READERS))
-      throw invalidInput([{ param: 'parent', message: 'names no key that there is' }]);
-    return place;
-  }
+  if (parent !== undefined) return parentPlace(actor, { ...body, parent }, services);
   if (service_account !== undefined) {
     const service = await services.directory.serviceAccounts.get(service_account);
     const place = { team: service?.team, org: service?.org };
