@@ -25,7 +25,8 @@ interface Piece {
 /** Before anything is sent: from here on it is kept, too. */
 export function recordBodies(exchange: Exchange, asked: Buffer, response: ServerResponse): void {
   const { caller, resolved } = exchange;
-  if (caller?.key.recordBodies !== true && resolved?.model.recordBodies !== true) return;
+  const line = caller === undefined ? [] : [caller.key, ...caller.ancestors];
+  if (resolved?.model.recordBodies !== true && !line.some((each) => each.recordBodies === true)) return;
   const recording: Recording = { request: newPiece(), response: newPiece() };
   keep(recording.request, asked);
   listen(response, recording.response);

@@ -34,9 +34,10 @@ function concerns({ models, keys }: GuardSettings, { resolved, caller }: Exchang
   const name = resolved?.name ?? '';
   const model =
     models === undefined || models.some((each) => (each.endsWith('*') ? name.startsWith(each.slice(0, -1)) : each === name));
-  return (
-    model && (keys === undefined || (caller !== undefined && (keys.includes(caller.key.id) || keys.includes(caller.key.name))))
-  );
+  if (!model || keys === undefined) return model;
+  if (caller === undefined) return false;
+  // A child that its holder makes must not lead past what judges its parent.
+  return [caller.key, ...caller.ancestors].some(({ id, name }) => keys.includes(id) || keys.includes(name));
 }
 
 interface Asked {

@@ -23,6 +23,7 @@ import { type WebhookReceiver, startWebhookReceiver } from '../support/webhook-r
 
 const KEY = 'key-of-the-client-0001';
 const GUARDED_KEY = 'key-that-is-guarded-01';
+const ADMIN_KEY = 'admin-key-zyxwvutsrq-01';
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 const PRICE = { input_usd_per_mtok: 1_000, output_usd_per_mtok: 1_000 };
 
@@ -34,7 +35,7 @@ let log: ExchangeLog;
 beforeAll(async () => {
   upstream = await startFaultUpstream(() => []);
   guard = await startWebhookReceiver(SECRET);
-  box = await startSignalbox({ config: configText(), env: { KEY, GUARDED_KEY, SECRET } });
+  box = await startSignalbox({ config: configText(), env: { KEY, GUARDED_KEY, SECRET, ADMIN_KEY } });
   log = exchangeLog(box);
 });
 afterAll(async () => {
@@ -75,6 +76,7 @@ function configText(): string {
       { name: 'client', key: '${env:KEY}' },
       { name: 'guarded', key: '${env:GUARDED_KEY}' },
     ],
+    admin: { key: '${env:ADMIN_KEY}' },
     guards: [
       one('both', { on: ['request', 'response'], models: ['both-*'], timeout_ms: 300 }),
       one('before', { models: ['before-*', 'wild/*'] }),
@@ -253,6 +255,15 @@ describe('which exchanges a guard is asked about', () => {
     expect((await call(CHAT, 'free')).status).toBe(200);
     expect(guard.calls).toEqual([]);
     expect((await call(CHAT, 'free', {}, GUARDED_KEY)).status).toBe(200);
+    expect(guard.calls.map(({ path }) => path)).toEqual(['/judge/of-a-key']);
+  });
+
+  it('the children of that key too', async () => {
+    const made = await ask(`${box.url}/admin/v1/keys`, {
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+      body: { name: 'child', parent: 'guarded' },
+    });
+    await call(CHAT, 'free', {}, (jsonOf(made) as { key: string }).key);
     expect(guard.calls.map(({ path }) => path)).toEqual(['/judge/of-a-key']);
   });
 

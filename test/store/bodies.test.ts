@@ -90,3 +90,12 @@ test('a model can have all its bodies recorded; of others nothing is kept', asyn
   expect(await bodies(plain.id)).toEqual([]);
   expect((await admin('/admin/v1/requests/ex_nothing/bodies')).status).toBe(404);
 });
+
+test('a child of a recorded key is recorded', async () => {
+  const made = await ask(`${box.url}/admin/v1/keys`, {
+    headers: { authorization: `Bearer ${SECRETS.ADMIN}` },
+    body: { name: 'child', parent: 'recorded' },
+  });
+  const { sent, id } = await chat((jsonOf(made) as { key: string }).key);
+  expect(await bodies(id)).toMatchObject([{ part: 'request', text: sent }, { part: 'response' }]);
+});
