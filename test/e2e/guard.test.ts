@@ -23,7 +23,6 @@ import { type WebhookReceiver, startWebhookReceiver } from '../support/webhook-r
 
 const KEY = 'key-of-the-client-0001';
 const GUARDED_KEY = 'key-that-is-guarded-01';
-const ADMIN_KEY = 'admin-key-zyxwvutsrq-01';
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 const PRICE = { input_usd_per_mtok: 1_000, output_usd_per_mtok: 1_000 };
 
@@ -35,7 +34,7 @@ let log: ExchangeLog;
 beforeAll(async () => {
   upstream = await startFaultUpstream(() => []);
   guard = await startWebhookReceiver(SECRET);
-  box = await startSignalbox({ config: configText(), env: { KEY, GUARDED_KEY, SECRET, ADMIN_KEY } });
+  box = await startSignalbox({ config: configText(), env: { KEY, GUARDED_KEY, SECRET } });
   log = exchangeLog(box);
 });
 afterAll(async () => {
@@ -76,7 +75,6 @@ function configText(): string {
       { name: 'client', key: '${env:KEY}' },
       { name: 'guarded', key: '${env:GUARDED_KEY}' },
     ],
-    admin: { key: '${env:ADMIN_KEY}' },
     guards: [
       one('both', { on: ['request', 'response'], models: ['both-*'], timeout_ms: 300 }),
       one('before', { models: ['before-*', 'wild/*'] }),
@@ -260,7 +258,7 @@ describe('which exchanges a guard is asked about', () => {
 
   it('the children of that key too', async () => {
     const made = await ask(`${box.url}/admin/v1/keys`, {
-      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+      headers: { authorization: `Bearer ${box.adminKey}` },
       body: { name: 'child', parent: 'guarded' },
     });
     await call(CHAT, 'free', {}, (jsonOf(made) as { key: string }).key);
