@@ -71,6 +71,15 @@ describe('who is let in', () => {
   });
 });
 
+test('an address of another claim is verified only where it is the one that was', () => {
+  const claims = { ...RULES.claims, email: 'upn' };
+  const victim = { upn: 'root@example.com', email_verified: true };
+  expect(read({ ...victim, email: 'eve@example.com' }, { claims })).not.toHaveProperty('email');
+  expect(read({ ...victim, email: 'eve@example.com' }, { claims, allowedDomains: ['example.com'] })).toBeUndefined();
+  expect(read({ ...victim, email: 'Root@example.com' }, { claims })).toMatchObject({ email: 'root@example.com' });
+  expect(read(victim, { claims })).toMatchObject({ email: 'root@example.com' });
+});
+
 test('an address that nobody verified is no address; a name is one line', () => {
   expect(read({ email: 'ann@example.com', name: 'Ann\u0000\nLee  ' })).toMatchObject({ name: 'Ann Lee' });
   expect(read({ email: 'ann@example.com' })).not.toHaveProperty('email');

@@ -67,11 +67,13 @@ export function readPerson(issuer: string, claims: Claims, rules: PeopleRules): 
   };
 }
 
-/** An address that the issuer did not verify may be anybody's. */
+/** An address that the issuer did not verify may be anybody's; `email_verified` speaks of `email`, and of no other claim that people may choose themselves. */
 function verifiedEmail(claims: Claims, rules: PeopleRules): string | undefined {
   const email = textClaim(claims, rules.claims.email);
   const isAddress = email !== undefined && /^[^\s@]+@[^\s@]+$/.test(email);
-  return isAddress && claims['email_verified'] === true ? email.toLowerCase() : undefined;
+  if (!isAddress || claims['email_verified'] !== true) return undefined;
+  const verified = textClaim(claims, 'email') ?? email;
+  return verified.toLowerCase() === email.toLowerCase() ? email.toLowerCase() : undefined;
 }
 
 function isLetIn(email: string | undefined, domains: readonly string[]): boolean {

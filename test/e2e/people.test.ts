@@ -190,14 +190,17 @@ describe('signing on', () => {
     const cora = { sub: 'cora-1', name: 'Cora', email: 'cora@example.com', email_verified: true };
     await signOn(browser, cora);
     const { id } = JSON.parse((await me(browser)).text) as { id: string };
-    const patched = await ask(`${box.url}/admin/v1/users/${id}`, {
-      method: 'PATCH' as never,
-      headers: { authorization: `Bearer ${ADMIN_KEY}` },
-      body: { blocked: true },
-    });
-    expect(patched.status).toBe(200);
+    const setBlocked = async (blocked: boolean): Promise<void> => {
+      const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+      const patched = await ask(`${box.url}/admin/v1/users/${id}`, { method: 'PATCH' as never, headers, body: { blocked } });
+      expect(patched.status).toBe(200);
+    };
+    await setBlocked(true);
     expect((await me(browser)).status).toBe(401);
     expect((await signOn(createBrowser(), cora)).status).toBe(403);
+    await setBlocked(false);
+    expect((await me(browser)).status).toBe(401);
+    expect((await signOn(browser, cora)).status).toBe(200);
   });
 
   it('leads only to paths of the console', async () => {

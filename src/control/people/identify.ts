@@ -7,7 +7,7 @@ import { SESSION_COOKIE, cookieOf } from './cookies.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface IdentifyParts {
-  sessions: Pick<Sessions, 'find'>;
+  sessions: Pick<Sessions, 'find' | 'end'>;
   entities: Pick<EntitiesPort, 'get' | 'membershipsOf'>;
   /** Where browsers reach us. */
   publicUrl: () => string;
@@ -20,7 +20,11 @@ export function identifyBySession({ sessions, entities, publicUrl }: IdentifyPar
     if (token === undefined) return undefined;
     const session = await sessions.find(token);
     const actor = session && (await loadActor(entities, session.user));
-    if (actor === undefined) return null;
+    if (actor === undefined) {
+      // It must not come back to life when its person is let in again.
+      if (session !== undefined) await sessions.end(session.id);
+      return null;
+    }
     if (!isReading(head) && !isOurs(head, publicUrl())) throw foreign();
     return { actor, via: 'session' };
   };
