@@ -44,6 +44,8 @@ const SEARCH_PAUSE_MS = 1_000;
 /** What is longer ago has left every window of requests and tokens. */
 const SILENT_MS = 62_000;
 
+const OTHER_NAME = 'other';
+
 interface Place {
   endUser: string | undefined;
   generation: number;
@@ -93,7 +95,7 @@ function configure(book: Book, rules: EndUserRules): void {
 async function placed(book: Book, endUser: string): Promise<EndUserPlace> {
   const number = find(book, endUser);
   const place = book.places[number]!;
-  const scope: Scope = number === OTHER_PLACE ? 'end_user:other' : `end_user:${endUser}`;
+  const scope: Scope = number === OTHER_PLACE ? `end_user:${OTHER_NAME}` : `end_user:${endUser}`;
   const slots = slotsOf(book, place, `end_user:#${number}`);
   try {
     await fillAll(book, place, scope);
@@ -108,6 +110,8 @@ async function placed(book: Book, endUser: string): Promise<EndUserPlace> {
 /** The place of this end user, or a free one that is now his; the common one where none is free. */
 function find(book: Book, endUser: string): number {
   const { rules, places, byName, parts } = book;
+  // Who is called like the common place shares it: one name must not stand for two accounts.
+  if (endUser === OTHER_NAME) return OTHER_PLACE;
   const known = byName.get(endUser);
   if (known !== undefined) return known;
   const number = places.length <= rules.maxLive ? places.push(newPlace()) - 1 : silentPlace(book);

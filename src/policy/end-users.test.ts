@@ -83,6 +83,15 @@ test('beyond the most that may be live, all share one place; who was silent for 
   expect(filled.map(([scope]) => scope)).toEqual(['end_user:ann', 'end_user:bob', 'end_user:other', 'end_user:eve']);
 });
 
+test('an end user who is called like the common place has none of his own', async () => {
+  const { of, clock } = setUp({ maxLive: 1, limits: { rpm: 3 }, budgets: [budget] });
+  const named = await of(0, 'other');
+  expect((await of(0, 'ann')).scope).toBe('end_user:ann');
+  clock.ms += 2_000;
+  expect(await of(1, 'bob')).toEqual(named);
+  expect(named.scope).toBe('end_user:other');
+});
+
 test('a past that cannot be told refuses, and is asked for again', async () => {
   const { of, store, filled } = setUp({ maxLive: 2, limits: {}, budgets: [budget] });
   store.down = true;
