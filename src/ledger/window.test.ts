@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 import type { WindowKind } from '../core/rules.ts';
 import { createWindows } from './window.ts';
@@ -112,4 +112,18 @@ test('a clock that goes back finds the old window', () => {
   const early = windows('day', 'UTC', at('2026-11-21T10:00:00Z'));
   expect(early.endMs).toBe(late.startMs);
   expect(windows('day', 'UTC', at('2026-11-22T10:00:00Z'))).toEqual(late);
+});
+
+test('spellings of zones without end do not pile up', () => {
+  const made = vi.spyOn(Intl, 'DateTimeFormat');
+  const windowOf = createWindows();
+  const spelling = (number: number): string =>
+    Array.from('america/new_york', (sign, index) => ((number >> index) & 1 ? sign.toUpperCase() : sign)).join('');
+  const zones = new Set(Array.from({ length: 4_096 }, (_, number) => spelling(number)));
+  const first = windowOf('day', 'UTC', at('2026-11-22T10:00:00Z'));
+  for (const zone of [...zones].slice(0, 1_025)) windowOf('day', zone, at('2026-11-22T10:00:00Z'));
+  const before = made.mock.calls.length;
+  expect(windowOf('day', 'UTC', at('2026-11-22T10:00:00Z'))).toEqual(first);
+  expect(made.mock.calls.length).toBe(before + 1);
+  made.mockRestore();
 });

@@ -20,6 +20,12 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const ALWAYS: Window = { startMs: 0, endMs: Number.POSITIVE_INFINITY };
 
+/**
+ * More than the world has. Whoever mints keys names zones, each in thousands of spellings (`europe/BERLIN`), and one that is remembered costs 30 KB: beyond this, all
+ * are forgotten and worked out anew.
+ */
+const MOST_ZONES = 1_024;
+
 /** Remembers the present window of each kind and zone until its end; working one out takes some 20 µs. */
 export function createWindows(): WindowOf {
   const present = new Map<string, Window>();
@@ -30,6 +36,10 @@ export function createWindows(): WindowOf {
     const known = present.get(name);
     if (known !== undefined && atMs >= known.startMs && atMs < known.endMs) return known;
     let local = zones.get(timeZone);
+    if (local === undefined && zones.size >= MOST_ZONES) {
+      zones.clear();
+      present.clear();
+    }
     if (local === undefined) zones.set(timeZone, (local = localTime(timeZone)));
     const window = windowAt(kind, local, atMs);
     present.set(name, window);
