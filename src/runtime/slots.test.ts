@@ -40,3 +40,17 @@ test('what was given back is given out again only when nothing else is left and 
   expect(book.slotOf('key:c', 'requests')).toBe(0);
   expect(() => book.slotOf('key:d', 'requests')).toThrow(SlotsExhausted);
 });
+
+test('what nobody ever used is given out again at once, and filled for whom it is now', async () => {
+  const book = createSlotBook({ windows: 1, leases: 1, accounts: 1 }, () => 0);
+  const kind = 'budget:day:UTC';
+  book.slotOf('key:a', kind);
+  book.forget('key:a', 'unused');
+  const told: NewAccount[] = [];
+  const fill = (accounts: readonly NewAccount[]) => Promise.resolve(void told.push(...accounts));
+  await book.fillNew(fill);
+  expect(told).toEqual([]);
+  expect(book.slotOf('key:b', kind)).toBe(0);
+  await book.fillNew(fill);
+  expect(told).toMatchObject([{ slot: 0, scope: 'key:b', isReused: true }]);
+});

@@ -22,8 +22,8 @@ export interface SlotBook {
   slotOf: SlotOf;
   /** The same, for an account that whoever asks fills himself. */
   ownSlotOf: SlotOf;
-  /** Gives back all places of a scope that is gone. */
-  forget: (scope: Scope) => void;
+  /** Gives back all places of a scope that is gone. `unused`: no worker ever knew them, so they may be somebody else's at once. */
+  forget: (scope: Scope, unused?: 'unused') => void;
   /** Accounts that nobody has filled yet: whoever puts rules in force does so first. Where filling them fails, they stay to be filled. */
   fillNew: (fill: (accounts: readonly NewAccount[]) => Promise<void>) => Promise<void>;
 }
@@ -77,9 +77,14 @@ export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook 
       if (memoryFor(kind) === 'accounts') unfilled.delete(slot);
       return slot;
     },
-    forget(scope) {
+    forget(scope, unused) {
       const atMs = nowMs();
-      for (const { kind, slot } of places.get(scope) ?? []) memories[memoryFor(kind)].freed.push({ slot, atMs });
+      for (const { kind, slot } of places.get(scope) ?? []) {
+        const memory = memories[memoryFor(kind)];
+        if (unused === undefined) memory.freed.push({ slot, atMs });
+        else memory.freed.unshift({ slot, atMs: -Infinity });
+        if (memory === memories.accounts) unfilled.delete(slot);
+      }
       places.delete(scope);
     },
     async fillNew(fill) {

@@ -277,6 +277,21 @@ forEachStore((_kind, open) => {
     expect(state.events.at(-1)).toBe('left out key_');
   });
 
+  test('what is refused keeps no places', async () => {
+    const { directory } = await ready([], 2);
+    const rules = { limits: { rpm: 3 }, budgets: [budget(1)] };
+    await directory.keys.create({ name: 'a', ...rules }, 'root');
+    for (let each = 0; each < 3; each++)
+      await expect(directory.keys.create({ name: 'a', ...rules }, 'root')).rejects.toEqual(
+        refusal('conflict', /one of this name/),
+      );
+    // One that takes some of its places and finds no more.
+    const greedy = { budgets: [budget(1), budget(1, 'week'), budget(1, 'month')] };
+    await expect(directory.keys.create({ name: 'b', ...greedy }, 'root')).rejects.toEqual(refusal('conflict', /too many/));
+    await expect(directory.teams.create({ name: 't', ...greedy }, 'root')).rejects.toEqual(refusal('conflict', /too many/));
+    expect((await directory.keys.create({ name: 'b', ...rules }, 'root')).inForce).toBe(true);
+  });
+
   test('changes at once are made one after the other', async () => {
     const { directory } = await ready();
     const { after } = await directory.keys.create({ name: 'k', models: [] }, 'root');

@@ -103,7 +103,7 @@ function groupOf<Entity extends Ruled, Input extends GroupFields, Fields>(
         const common = { kind, id: parts.newId(prefix), name, blocked, budgets, metadata, ...given({ models, agents, limits }) };
         const made = { createdAtMs: nowMs, updatedAtMs: nowMs, createdBy: by };
         const after = { ...common, ...made, ...(await bonds(input)) } as unknown as Entity;
-        return { after, inForce: await writer.commit({ put: [after] }) };
+        return { after, inForce: await writer.make(after) };
       }),
     update: (id, patch) =>
       writer.exclusive(async () => {

@@ -66,7 +66,7 @@ export function createKeys(parts: DirectoryParts, writer: Writer): Keys {
     writer.exclusive(async () => {
       const after = { ...(await newKey(parts, input, by)), ...secret };
       await requireAllowed(parts, after);
-      const inForce = await writer.commit({ put: [after] });
+      const inForce = await writer.make(after);
       parts.raise('key.created', `key:${after.id}`, { name: after.name, by });
       return { after, inForce };
     });

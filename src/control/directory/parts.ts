@@ -15,7 +15,7 @@ export interface DirectoryParts {
   /** The accounts of all places given out know what was spent in them; rejects where the store cannot tell. */
   fill: () => Promise<void>;
   snapshot: () => Pick<Snapshot, 'keys'>;
-  slots: { slotOf: SlotOf; forget: (scope: Scope) => void };
+  slots: { slotOf: SlotOf; forget: (scope: Scope, unused?: 'unused') => void };
   /** Secret of the installation, hex. */
   pepper: string;
   /** Wall clock, milliseconds. */

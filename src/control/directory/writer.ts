@@ -1,5 +1,6 @@
 /** The one way of every change: store first, then the workers. */
 import type { Party } from '../../core/directory.ts';
+import { GatewayError } from '../../core/errors.ts';
 import type { AnyEntity, EntityChanges, EntityKind } from '../../store/ports/entities.ts';
 import { StoreError } from '../../store/store.ts';
 import { conflict } from './change.ts';
@@ -11,32 +12,44 @@ export interface Writer {
   exclusive: <Result>(work: () => Promise<Result>) => Promise<Result>;
   /** Within `exclusive`. True: in force everywhere. */
   commit: (changes: EntityChanges) => Promise<boolean>;
+  /** As `commit`, of what was not there before: where it is refused, it keeps no places either. */
+  make: (entity: AnyEntity) => Promise<boolean>;
 }
 
 export function createWriter(parts: DirectoryParts): Writer {
   let tail: Promise<unknown> = Promise.resolve();
+  const commit = async (changes: EntityChanges): Promise<boolean> => {
+    const put = changes.put ?? [];
+    const live = put.filter((each) => each.kind === 'key').filter((key) => isLive(key, parts.nowMs()));
+    const parties = put.filter(isParty);
+    // Before anything is written: what cannot be counted must not be promised.
+    const keys = placed(() => live.map((key) => entryOf(key, parts.slots.slotOf)));
+    placed(() => parties.map((party) => partyOf(party, [], parts.slots.slotOf)));
+    await parts.fill();
+    await writeOrConflict(parts, changes);
+    const inForce = await parts.publish({
+      keys,
+      parties: await changedParties(parts, parties, changes),
+      ...removals(changes, parts.nowMs()),
+    });
+    for (const { kind, id } of changes.remove ?? []) if (kind !== 'token') parts.slots.forget(`${kind}:${id}`);
+    return inForce;
+  };
   return {
     exclusive: (work) => {
       const result = tail.then(work);
       tail = result.catch(() => undefined);
       return result;
     },
-    commit: async (changes) => {
-      const put = changes.put ?? [];
-      const live = put.filter((each) => each.kind === 'key').filter((key) => isLive(key, parts.nowMs()));
-      const parties = put.filter(isParty);
-      // Before anything is written: what cannot be counted must not be promised.
-      const keys = placed(() => live.map((key) => entryOf(key, parts.slots.slotOf)));
-      placed(() => parties.map((party) => partyOf(party, [], parts.slots.slotOf)));
-      await parts.fill();
-      await writeOrConflict(parts, changes);
-      const inForce = await parts.publish({
-        keys,
-        parties: await changedParties(parts, parties, changes),
-        ...removals(changes, parts.nowMs()),
-      });
-      for (const { kind, id } of changes.remove ?? []) if (kind !== 'token') parts.slots.forget(`${kind}:${id}`);
-      return inForce;
+    commit,
+    make: async (entity) => {
+      try {
+        return await commit({ put: [entity] });
+      } catch (error) {
+        // Whoever asks again has another id: what these places are given to would never come back.
+        if (error instanceof GatewayError && entity.kind !== 'token') parts.slots.forget(`${entity.kind}:${entity.id}`, 'unused');
+        throw error;
+      }
     },
   };
 }
