@@ -37,7 +37,7 @@ The admin key may everything. People come with a management token (\`sk-sb-admin
 - PATCH leaves alone what it does not name; \`null\` takes an optional field away.
 - A secret is in the answer that mints it, and nowhere else.
 - A change that is answered with 200 or 201 is in force in every worker; 202: it is stored, and a worker is late with it.
-- Bodies are JSON of at most 1 MiB and announce their \`content-length\`. An id with other signs than letters, digits and \`.-_~\` is percent-encoded in a path (\`my%20key%2F1\`).
+- Bodies are JSON of at most 1 MiB, no object in it of more than 10,000 members, and announce their \`content-length\`. An id with other signs than letters, digits and \`.-_~\` is percent-encoded in a path (\`my%20key%2F1\`).
 - Errors: \`{"error": {"message", "type", "param", "code", "issues"}}\`; \`issues\` names every field that is wrong. Without a credential everything under \`/admin\` is 401.
 
 ## Routes

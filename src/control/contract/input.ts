@@ -12,6 +12,10 @@ export interface InputIssue {
 
 const MAX_ISSUES = 50;
 const MAX_DEPTH = 32;
+/** Of one object. */
+const MAX_MEMBERS = 10_000;
+/** Complaints name the key that they are about. */
+const MAX_KEY = 512;
 
 /** 400 with all that is wrong; `message` and `param` are the first one's, for clients that show one. */
 export function invalidInput(issues: readonly InputIssue[]): GatewayError {
@@ -23,11 +27,11 @@ export function invalidInput(issues: readonly InputIssue[]): GatewayError {
 
 /** Throws invalid_request. `value` is plain JSON. */
 export function readInput(schema: z.ZodType, value: unknown): unknown {
-  const bad = unreadableText(value, []);
-  if (bad !== undefined) throw invalidInput([bad]);
+  const bad = unreadable(value);
+  if (bad !== undefined) throw invalidInput([{ param: formatPath(bad.path.toReversed()), message: bad.message }]);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw invalidInput(result.error.issues.flatMap((issue) => described(issue, [], knownKeys(schema))));
+  throw invalidInput(result.error.issues.slice(0, MAX_ISSUES).flatMap((issue) => described(issue, [], knownKeys(schema))));
 }
 
 type Complaint = z.core.$ZodIssue;
@@ -35,7 +39,8 @@ type Path = readonly (string | number)[];
 
 function described(issue: Complaint, prefix: Path, known: readonly string[]): InputIssue[] {
   const path = [...prefix, ...(issue.path as Path)];
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField([...path, key], known));
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.slice(0, MAX_ISSUES).map((key) => unknownField([...path, key], known));
   if (issue.code === 'invalid_union') {
     const branch = issue.errors.find((errors) =>
       errors.every((each) => each.path.length > 0 || each.code === 'unrecognized_keys'),
@@ -93,15 +98,39 @@ function knownKeys(schema: z.ZodType): string[] {
   return 'shape' in schema && typeof schema.shape === 'object' && schema.shape !== null ? Object.keys(schema.shape) : [];
 }
 
-/** Text that no database keeps as it is (NUL, half a surrogate pair), the one key that objects do not keep, and nesting without end. */
-function unreadableText(value: unknown, path: Path): InputIssue | undefined {
-  if (typeof value === 'string') return isKeepable(value) ? undefined : { param: formatPath(path), message: UNKEEPABLE };
+/**
+ * Text that no database keeps as it is (NUL, half a surrogate pair), the one key that objects do not keep, nesting without end, and objects whose members alone would
+ * keep everybody waiting. Everybody's calls wait for this walk over up to a megabyte: it makes nothing on its way.
+ */
+function unreadable(value: unknown, depth = 0): Unreadable | undefined {
+  if (typeof value === 'string') return isKeepable(value) ? undefined : { path: [], message: UNKEEPABLE };
   if (typeof value !== 'object' || value === null) return undefined;
-  if (path.length >= MAX_DEPTH) return { param: formatPath(path), message: 'is nested too deeply' };
-  for (const [key, inner] of Object.entries(value)) {
-    if (key === '__proto__' || !isKeepable(key)) return { param: formatPath(path), message: 'has a key that is not valid' };
-    const bad = unreadableText(inner, [...path, Array.isArray(value) ? Number(key) : key]);
-    if (bad !== undefined) return bad;
+  if (depth >= MAX_DEPTH) return { path: [], message: 'is nested too deeply' };
+  return Array.isArray(value) ? unreadableItem(value, depth) : unreadableMember(value as Record<string, unknown>, depth);
+}
+
+interface Unreadable {
+  /** From the value inwards, the last step first. */
+  path: (string | number)[];
+  message: string;
+}
+
+function unreadableItem(list: readonly unknown[], depth: number): Unreadable | undefined {
+  for (let index = 0; index < list.length; index++) {
+    const bad = unreadable(list[index], depth + 1);
+    if (bad !== undefined) return { ...bad, path: [...bad.path, index] };
+  }
+  return undefined;
+}
+
+function unreadableMember(members: Readonly<Record<string, unknown>>, depth: number): Unreadable | undefined {
+  const keys = Object.keys(members);
+  if (keys.length > MAX_MEMBERS) return { path: [], message: `has more than ${MAX_MEMBERS} members` };
+  for (const key of keys) {
+    if (key === '__proto__' || key.length > MAX_KEY || !isKeepable(key))
+      return { path: [], message: 'has a key that is not valid' };
+    const bad = unreadable(members[key], depth + 1);
+    if (bad !== undefined) return { ...bad, path: [...bad.path, key] };
   }
   return undefined;
 }
