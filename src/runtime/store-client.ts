@@ -58,6 +58,9 @@ interface Life {
   closing: boolean;
 }
 
+/** Rows and facts pass through and are gone; the default is made for workers, and three times as much. */
+const YOUNG_MB = 12;
+
 export function createStoreThread(options: StoreThreadOptions): StoreThread {
   const life: Life = { options, client: createStoreClient(), up: false, hasServed: false, lagBytes: 0, closing: false };
   const post = (message: ToStore): void => life.worker?.postMessage(message);
@@ -84,7 +87,11 @@ export function createStoreThread(options: StoreThreadOptions): StoreThread {
 function raise(life: Life): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const { options, client, boot } = life;
-  const worker = new Worker(options.url, { workerData: { ...boot, alive: options.alive() }, name: 'store' });
+  const worker = new Worker(options.url, {
+    workerData: { ...boot, alive: options.alive() },
+    name: 'store',
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+  });
   life.worker = worker;
   const ready = (message: Extract<FromStore, { type: 'ready' }>): void => {
     client.connect(worker);
