@@ -208,6 +208,36 @@ test('a write cut short is carried on where it ended', async () => {
   expect(ids()).toEqual(numbers(30));
 });
 
+test('a disk that fills up within a frame: nobody is told of half a frame, and all arrive when there is room again', async () => {
+  let room = Infinity;
+  const files: JournalFiles = {
+    ...fillable({ full: false }),
+    write: (fd, bytes, position) => {
+      if (room <= 0) throw new Error('ENOSPC: no space left');
+      const count = writeSync(fd, bytes, 0, Math.min(bytes.length, room), position);
+      room -= count;
+      return count;
+    },
+  };
+  let recovered = 0;
+  const journal = journalOf({ files, onRecovered: () => recovered++ });
+  journal.append(fact(0));
+  journal.flush();
+  // The announcement of what stands there is still to come when the next write ends within a frame.
+  room = 20;
+  journal.append(fact(1));
+  expect(journal.flush()).toBe(false);
+  await expect.poll(ids, PATIENTLY).toEqual(['0']);
+  await reader.idle();
+  room = Infinity;
+  await expect.poll(() => recovered, PATIENTLY).toBe(1);
+  for (const id of ['2', '3']) journal.append(fact(id));
+  journal.close();
+  await reader.idle();
+  expect(ids()).toEqual(numbers(4));
+  expect(logged).toEqual([]);
+});
+
 test('a sink that throws does not stop the reading', async () => {
   reader = createJournalReader({
     dir,

@@ -86,7 +86,6 @@ export function createJournal(options: JournalOptions): Journal {
 /** Facts wait here for the end of the turn; for longer while the disk refuses them. */
 function createWriter(options: JournalOptions, segments: Segments): Pick<Journal, 'append' | 'flush' | 'close'> {
   let pending = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
-  let start = 0;
   let end = 0;
   let lostFacts = 0;
   let failing = false;
@@ -97,7 +96,7 @@ function createWriter(options: JournalOptions, segments: Segments): Pick<Journal
     clearImmediate(scheduled);
     scheduled = undefined;
     try {
-      while (start < end) start += segments.write(pending.subarray(start, end));
+      if (end > 0) segments.write(pending.subarray(0, end));
     } catch (error) {
       if (!failing) options.onTrouble(error as Error);
       failing = true;
@@ -105,7 +104,7 @@ function createWriter(options: JournalOptions, segments: Segments): Pick<Journal
       retry = setTimeout(flush, RETRY_MS).unref();
       return false;
     }
-    start = end = 0;
+    end = 0;
     if (pending.length > KEPT_BUFFER_BYTES) pending = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
     segments.written();
     report();
@@ -145,7 +144,8 @@ function createWriter(options: JournalOptions, segments: Segments): Pick<Journal
 }
 
 interface Segments {
-  write: (bytes: Buffer) => number;
+  /** All of it, or it throws. */
+  write: (bytes: Buffer) => void;
   written: () => void;
   committed: Syncs['now'];
   setSync: Syncs['setMode'];
@@ -178,10 +178,10 @@ function createSegments(options: JournalOptions): Segments {
   return {
     write: (bytes) => {
       fd ??= files.open(join(options.dir, file()));
-      const count = files.write(fd, bytes, position);
-      position += count;
+      for (let at = 0; at < bytes.length;) at += files.write(fd, bytes.subarray(at), position + at);
+      // Only now: whoever reads is never sent into a frame that the disk had no room to end. It is written again from its beginning, here or in the next segment.
+      position += bytes.length;
       syncs.soon();
-      return count;
     },
     committed: syncs.now,
     setSync: syncs.setMode,
