@@ -9,6 +9,7 @@ import { firstRunConfigText } from '../runtime/first-run.ts';
 import type { ControlContext } from '../runtime/messages.ts';
 import { EXIT_CONFIG, StartError } from '../runtime/start-error.ts';
 import { type Running, start } from '../runtime/start.ts';
+import { trimHeapSoon } from '../runtime/trim-heap.ts';
 import { configPath, dataPath } from './config-path.ts';
 import type { CliIo } from './io.ts';
 import { guardGlobals } from '../upstream/guard.ts';
@@ -41,6 +42,7 @@ export async function serve(flags: ServeFlags, io: CliIo, isTerminal: boolean): 
     if (typeof running === 'number') return running;
     life.running(running);
     for (const line of [...running.greeting, `signalbox listening on ${running.url}`]) io.out(`${line}\n`);
+    trimHeapSoon();
     return await life.over;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;

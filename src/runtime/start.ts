@@ -31,7 +31,6 @@ import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
 import { type StoreThread, createStoreThread, storeLocation } from './store-client.ts';
 import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
-import { trimHeapSoon } from './trim-heap.ts';
 
 export interface StartSettings {
   version: string;
@@ -115,7 +114,6 @@ export async function start(settings: StartSettings): Promise<Running> {
   late.live = live;
   const url = publicUrl(bound);
   control.log('info', { url, workers: bound.workers, snapshot: current.hash }, 'serving');
-  trimHeapSoon();
   return {
     url,
     log: control.log,
