@@ -143,6 +143,7 @@ forEachStore((_, open) => {
     expect(await report(['end_user', 'tag'])).toEqual(['u1 batch: 2 50', 'u2 : 1 20', 'u1 a"b: 1 10']);
     expect(await report(['end_user'], { where: { end_user: ['u2'] } })).toEqual(['u2: 1 20']);
     expect(await report(['key'], { where: { tag: ['a"b', '%'] } })).toEqual(['k1: 1 10']);
+    expect(await report(['key'], { where: { tag: ['BATCH'] } })).toEqual([]);
     expect(await report(['key'], { where: { key: [] } })).toEqual([]);
     expect(await report(['key'], { within: { teams: ['b'] } })).toEqual(['k2: 1 40']);
     expect(await report(['key'], { sinceMs: NOON_MS, untilMs: NOON_MS + 1 })).toEqual(['k2: 1 40', 'k1: 1 10']);
@@ -157,6 +158,28 @@ forEachStore((_, open) => {
     expect(hours.isCut).toBe(true);
     await expect(report(['end_user'], { every: 'hour' })).rejects.toMatchObject({ code: 'failed' });
     expect(await store.usage.report({ ...DAY, by: [], sinceMs: 0, untilMs: 1 })).toEqual({ rows: [], isCut: false });
+  });
+
+  test('a report counts every hour once, and what is left of days when their hours are given up', async () => {
+    const { store } = await open();
+    const from = MIDNIGHT_MS - 40 * DAY_MS;
+    const times = [from, from + 23 * HOUR_MS, from + DAY_MS + HOUR_MS, MIDNIGHT_MS - HOUR_MS, MIDNIGHT_MS, NOON_MS];
+    await take(
+      store,
+      times.map((atMs, index) => exchange({ key: 'k', atMs, nanoUsd: 10 ** index })),
+    );
+    const sum = async (sinceMs: number, untilMs: number, change: Partial<ReportQuery> = {}): Promise<number[]> =>
+      (await store.usage.report({ by: [], sinceMs, untilMs, limit: 100, ...change })).rows.map(({ nanoUsd }) => nanoUsd);
+    const now = NOON_MS + 1_000;
+    expect(await sum(from, now)).toEqual([111_111]);
+    expect(await sum(from + HOUR_MS, now)).toEqual([111_110]);
+    expect(await sum(from + HOUR_MS, NOON_MS)).toEqual([11_110]);
+    expect(await sum(from + 20 * HOUR_MS, from + DAY_MS + HOUR_MS)).toEqual([10]);
+    expect(await sum(from, from + DAY_MS)).toEqual([11]);
+    expect(await sum(from + HOUR_MS, now, { every: 'day' })).toEqual([10, 100, 1_000, 110_000]);
+    await store.usage.retain({ requestsDays: 90, bodiesDays: 90, hoursDays: 20, daysDays: 90, ledgerDays: 90 }, NOON_MS);
+    expect(await sum(from, now)).toEqual([111_111]);
+    expect(await sum(from, now, { every: 'day' })).toEqual([11, 100, 1_000, 110_000]);
   });
 
   test('what failed, was refused or was charged by estimate is counted as such', async () => {

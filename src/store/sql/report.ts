@@ -1,4 +1,4 @@
-/** Reports by any two entities, from the roll-ups: days, or hours where the time asked for does not fall on days. */
+/** Reports by any two entities, from the roll-ups: days, and hours for what the time asked for begins or ends within a day. Hours are given up long before days. */
 import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely';
 
 import type { Report, ReportQuery, ReportRow, UsageEntity, UsageSums } from '../ports/usage.ts';
@@ -39,43 +39,58 @@ export async function readReport(db: Kysely<Tables>, query: ReportQuery): Promis
 }
 
 function statement(query: ReportQuery, limit: number | undefined): RawBuilder<Row> {
-  const source = sourceOf(query);
   const bucket = query.every === undefined ? [] : [sql`at_ms - at_ms % ${sql.lit(EVERY_MS[query.every])}`];
   const entities = query.by.map((entity) => sql.ref(COLUMNS[entity]));
   const sums = COUNTS.map((name) => sql`cast(sum(${sql.ref(name)}) as double precision) as ${sql.ref(name)}`);
   const columns = [...entities, ...bucket.map((start) => sql`${start} as bucket_ms`), ...sums];
   const groups = [...entities, ...bucket];
+  const needed = sql.join([sql.ref('at_ms'), ...entities, ...COUNTS.map((name) => sql.ref(name))]);
+  const pieces = piecesOf(query).map(
+    (piece) => sql`select ${needed} from ${sql.table(piece.source)} where ${sql.join(conditions(query, piece), sql` and `)}`,
+  );
   return sql<Row>`
-    select ${sql.join(columns)} from ${sql.table(source)} where ${sql.join(conditions(query, source), sql` and `)}
+    select ${sql.join(columns)} from (${sql.join(pieces, sql` union all `)}) as pieces
     ${groups.length === 0 ? sql`` : sql`group by ${sql.join(groups)}`}
     order by ${query.every === undefined ? sql`sum(nano_usd) desc` : sql`bucket_ms, sum(nano_usd) desc`}
     ${limit === undefined ? sql`` : sql`limit ${limit}`}`;
 }
 
-function sourceOf({ by, where = {}, every, sinceMs, untilMs }: ReportQuery): Source {
-  if (by.includes('end_user') || where.end_user !== undefined) {
-    if (every === 'hour') throw new StoreError('failed', 'usage of end users is kept by the day');
-    return 'end_user_days';
-  }
-  const fallsOnDays = every !== 'hour' && sinceMs % DAY_MS === 0 && untilMs % DAY_MS === 0;
-  return fallsOnDays ? 'usage_days' : 'usage_hours';
+interface Piece {
+  source: Source;
+  fromMs: number;
+  untilMs: number;
 }
 
-function conditions({ within, where = {}, sinceMs, untilMs }: ReportQuery, source: Source): RawBuilder<SqlBool>[] {
-  const grainMs = source === 'usage_hours' ? HOUR_MS : DAY_MS;
+/** What to read from which roll-up: whole days as days. */
+function piecesOf({ by, where = {}, every, sinceMs, untilMs }: ReportQuery): Piece[] {
+  if (by.includes('end_user') || where.end_user !== undefined) {
+    if (every === 'hour') throw new StoreError('failed', 'usage of end users is kept by the day');
+    return [{ source: 'end_user_days', fromMs: sinceMs - (sinceMs % DAY_MS), untilMs }];
+  }
+  const fromMs = sinceMs - (sinceMs % HOUR_MS);
+  const [firstDayMs, endOfDaysMs] = [Math.ceil(fromMs / DAY_MS) * DAY_MS, untilMs - (untilMs % DAY_MS)];
+  if (every === 'hour' || firstDayMs >= endOfDaysMs) return [{ source: 'usage_hours', fromMs, untilMs }];
+  const pieces: Piece[] = [
+    { source: 'usage_hours', fromMs, untilMs: firstDayMs },
+    { source: 'usage_days', fromMs: firstDayMs, untilMs: endOfDaysMs },
+    { source: 'usage_hours', fromMs: endOfDaysMs, untilMs },
+  ];
+  return pieces.filter((piece) => piece.fromMs < piece.untilMs);
+}
+
+function conditions({ within, where = {} }: ReportQuery, { fromMs, untilMs }: Piece): RawBuilder<SqlBool>[] {
   const named = Object.entries(where) as [UsageEntity, readonly string[]][];
   return [
-    sql<SqlBool>`at_ms >= ${sinceMs - (sinceMs % grainMs)}`,
+    sql<SqlBool>`at_ms >= ${fromMs}`,
     sql<SqlBool>`at_ms < ${untilMs}`,
     ...(within === undefined ? [] : [isVisible(within)]),
     ...named.map(([entity, ids]) => (entity === 'tag' ? hasTag(ids) : isOneOf(COLUMNS[entity], ids))),
   ];
 }
 
-/** Tags stand as a JSON list of strings. */
+/** Tags stand as a JSON list of strings. Not by `like`, which one database reads without regard to case and the other with it. */
 function hasTag(tags: readonly string[]): RawBuilder<SqlBool> {
-  const patterns = tags.map((tag) => `%${JSON.stringify(tag).replace(/[\\%_]/g, String.raw`\$&`)}%`);
-  const each = patterns.map((pattern) => sql`tags like ${pattern} escape '\\'`);
+  const each = tags.map((tag) => sql`replace(tags, ${JSON.stringify(tag)}, '') <> tags`);
   return each.length === 0 ? sql`1 = 0` : sql`(${sql.join(each, sql` or `)})`;
 }
 
