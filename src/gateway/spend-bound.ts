@@ -129,7 +129,7 @@ function hidesOutput(
   shape: RequestShape,
   { price, bounds, provider }: { price: Price | undefined; bounds: ModelBounds; provider: Provider },
 ): boolean {
-  for (const name of REASONING) if (shape.members.has(name) && isSet(shape, name)) return true;
+  for (const name of REASONING) if (isSet(shape, name)) return true;
   return provider.dialect !== 'anthropic-messages' && (bounds.reasons === true || price?.reasoning !== undefined);
 }
 

@@ -143,9 +143,9 @@ function askFor(exchange: Exchange, wanted: Wanted, plan: BudgetPlan | undefined
   return { wantNanoUsd: boundAt(bound, tokens), leastNanoUsd: boundAt(bound, least), tokens, stepped };
 }
 
-/** What the granted amount means for the cap. A cap that the client did not set must be sent as well: it is all that bounds the answer. */
+/** What the granted amount means for the cap. Where nobody knows a maximum, or the client's cap is above it, ours must be sent as well: it may be all that bounds the answer. */
 function capOf(
-  { bound, choices }: Wanted,
+  { bound, choices, cappable }: Wanted,
   ask: Ask,
   granted: NanoUsd,
 ): Pick<OpenSpend, 'capTokens' | 'mostTokens' | 'paidTokens'> {
@@ -154,7 +154,7 @@ function capOf(
   if (ask.stepped) {
     return { paidTokens: paid, ...(bound.capTokens !== undefined && { mostTokens: choices * bound.capTokens }) };
   }
-  const must = paid < ask.tokens || bound.capTokens === undefined;
+  const must = cappable && paid < (bound.sentCapTokens ?? bound.capTokens ?? Infinity);
   return { mostTokens: choices * paid, ...(must && { capTokens: paid }) };
 }
 
@@ -165,7 +165,8 @@ export function keepsWhole(plan: BudgetPlan | undefined, hidden: boolean): boole
 
 /** Says in the headers that the answer may end before the client's own limit. */
 export function warnOfCap({ warnings }: Exchange, { capTokens, bound }: OpenSpend): void {
-  if (capTokens === undefined) return;
+  // The model's own maximum takes nothing from anybody.
+  if (capTokens === undefined || capTokens === bound?.capTokens) return;
   const reason =
     bound?.capTokens === undefined
       ? `limited to ${capTokens} tokens, since neither the request nor the model's configuration bounds it and a budget must hold`

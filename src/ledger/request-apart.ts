@@ -6,7 +6,7 @@ import { type Item, itemsWith } from '../lib/json-list.ts';
 import { type Span, readNumber, readString } from '../lib/json-scan.ts';
 import { COLON } from '../lib/ascii.ts';
 import { skipSpace } from '../lib/json-skip.ts';
-import { type RequestShape, hidesLetters, isSet } from './request-shape.ts';
+import { type RequestShape, addedByOperator, hidesLetters, isGiven, isSet } from './request-shape.ts';
 
 export interface Apart {
   /** At most so many web searches. */
@@ -29,6 +29,8 @@ const MEMBERS: ReadonlyMap<string, string> = new Map(
     compound_custom: 'tools of the provider are billed apart',
     background: 'an answer in the background is billed after it was sent',
     models: 'another model may answer, at another price',
+    fallbacks: 'another model may answer, at another price',
+    prediction: 'what it predicts wrongly is billed beside the answer',
   }),
 );
 
@@ -47,17 +49,39 @@ const OWN_TOOLS =
 const WEB_SEARCH = /^web_search(?:_preview)?(?:_[\d_]+)?$/;
 
 export function billedApart(shape: RequestShape): Apart {
+  const asked = apartIn(shape);
+  const added = asked.unbounded === undefined ? addedByOperator(shape) : undefined;
+  if (added === undefined) return asked;
+  const more = apartIn(added);
+  return { ...more, webSearches: asked.webSearches + more.webSearches };
+}
+
+function apartIn(shape: RequestShape): Apart {
   // Bodies have fewer members than there are words to look for.
   for (const name of shape.members.keys()) {
-    const why = MEMBERS.get(name);
-    if (why !== undefined && isSet(shape, name)) return { webSearches: 0, unbounded: why };
-    const usual = CLASSES.get(name);
-    if (usual !== undefined && isSet(shape, name) && !usual.includes(readString(shape.bytes, shape.members.get(name)))) {
-      return { webSearches: 0, unbounded: `its \`${name}\` has another price` };
-    }
+    const unbounded = whyUnbounded(shape, name);
+    if (unbounded !== undefined) return { webSearches: 0, unbounded };
   }
   const tools = shape.members.get('tools');
   return tools === undefined || !isSet(shape, 'tools') ? NOTHING_APART : toolsApart(shape, tools);
+}
+
+function whyUnbounded(shape: RequestShape, name: string): string | undefined {
+  const why = MEMBERS.get(name);
+  if (why !== undefined) return isGiven(shape, name) ? why : undefined;
+  const usual = CLASSES.get(name);
+  if (usual !== undefined && isSet(shape, name) && !usual.includes(readString(shape.bytes, shape.members.get(name)))) {
+    return `its \`${name}\` has another price`;
+  }
+  if (name === 'context_management' && summarizes(shape)) return 'summaries of the conversation are billed beside the answer';
+  return undefined;
+}
+
+/** `compact_20260112`, `compaction`: another run of the model. What only clears old turns costs nothing. */
+function summarizes({ bytes, members }: RequestShape): boolean {
+  const { valueStart, valueEnd } = members.get('context_management')!;
+  const value = bytes.subarray(valueStart, valueEnd);
+  return value.includes('compact') || hidesLetters(value);
 }
 
 const TYPE = Buffer.from('ype"');

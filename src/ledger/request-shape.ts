@@ -5,7 +5,7 @@
  * A client decides what stands in it, so nothing here may be hidden: names of top-level members cannot be escaped (the scanner refuses that), and deeper down an
  * escaped letter of plain ASCII, which no encoder writes, counts as if every word were said.
  */
-import { type Span, readNumber } from '../lib/json-scan.ts';
+import { type Span, readNumber, readString, scanObject } from '../lib/json-scan.ts';
 
 export interface RequestShape {
   bytes: Buffer;
@@ -32,7 +32,7 @@ export interface OutputWish {
 export function outputWish(shape: RequestShape): OutputWish {
   let capTokens = 0;
   for (const name of CAP_NAMES) capTokens = Math.max(capTokens, Math.floor(numberSent(shape, name) ?? 0));
-  const choices = Math.max(1, Math.ceil(numberSent(shape, 'n') ?? 1));
+  const choices = Math.max(1, Math.ceil(numberSent(shape, 'n') ?? numberInText(shape, 'n') ?? 1));
   return capTokens === 0 ? { choices } : { choices, capTokens };
 }
 
@@ -44,6 +44,12 @@ function numberSent(shape: RequestShape, name: string): number | undefined {
   if (span !== undefined) return readNumber(shape.bytes, span);
   const set = shape.members.has(theirs) ? undefined : shape.defaults[theirs];
   return typeof set === 'number' ? set : undefined;
+}
+
+/** `"4"`: some servers take it for a number. */
+function numberInText({ bytes, members }: RequestShape, name: string): number | undefined {
+  const number = Number(readString(bytes, members.get(name)));
+  return Number.isFinite(number) ? number : undefined;
 }
 
 /** Whether the request holds the word anywhere, or could. `word`: ASCII letters and `_`. */
@@ -74,11 +80,33 @@ export function hidesLetters(bytes: Buffer): boolean {
   return false;
 }
 
-/** The member is set to something: not absent, null, false, or an empty list or object. */
-export function isSet({ bytes, members, dropped }: RequestShape, name: string): boolean {
+/** The member is set to something, by the client or the operator: not absent, null, false, or an empty list or object. */
+export function isSet(shape: RequestShape, name: string): boolean {
+  return isGiven(shape, name) && !NOTHING.has(valueOf(shape, name));
+}
+
+/** The same, but for an empty object, which switches on what has only optional settings. */
+export function isGiven(shape: RequestShape, name: string): boolean {
+  const { members, defaults, dropped } = shape;
+  if ((!members.has(name) && !Object.hasOwn(defaults, name)) || dropped.includes(name)) return false;
+  const value = valueOf(shape, name);
+  return value === '{}' || !NOTHING.has(value);
+}
+
+/** The beginning of it, as JSON. */
+function valueOf({ bytes, members, defaults }: RequestShape, name: string): string {
   const span = members.get(name);
-  if (span === undefined || dropped.includes(name)) return false;
-  return !NOTHING.has(bytes.toString('latin1', span.valueStart, Math.min(span.valueEnd, span.valueStart + 6)));
+  if (span === undefined) return JSON.stringify(defaults[name]);
+  return bytes.toString('latin1', span.valueStart, Math.min(span.valueEnd, span.valueStart + 6));
+}
+
+/** What the operator adds to the request, as one of its own; undefined where that is nothing. */
+export function addedByOperator({ members, defaults, dropped }: RequestShape): RequestShape | undefined {
+  const added = Object.entries(defaults).filter(([name]) => !members.has(name) && !dropped.includes(name));
+  if (added.length === 0) return undefined;
+  const bytes = Buffer.from(JSON.stringify(Object.fromEntries(added)));
+  const scan = scanObject(bytes);
+  return { bytes, members: scan.ok ? scan.members : new Map(), defaults: {}, dropped: [], rename: {} };
 }
 
 const NOTHING: ReadonlySet<string> = new Set(['null', 'false', '[]', '{}', '""']);

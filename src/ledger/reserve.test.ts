@@ -49,6 +49,7 @@ describe('caps and choices', () => {
     [{ max_tokens: -1 }, {}, { choices: 1 }],
     [{ max_tokens: '10', n: 0 }, {}, { choices: 1 }],
     [{ max_tokens: null, n: 2.5 }, {}, { choices: 3 }],
+    [{ n: '4' }, {}, { choices: 4 }],
     [{ max_tokens: 10 }, { dropped: ['max_tokens'] }, { choices: 1 }],
     [{}, { defaults: { max_tokens: 99, n: 2 } }, { choices: 2, capTokens: 99 }],
     [{ max_tokens: 10 }, { defaults: { max_tokens: 99 } }, { choices: 1, capTokens: 10 }],
@@ -62,9 +63,15 @@ describe('the bound', () => {
   test('is bytes ÷ 2 × input + n × min(cap, maximum) × output', () => {
     const body = { model: 'm', n: 4, max_tokens: 100, ...MESSAGES };
     const input = Math.ceil(JSON.stringify(body).length / 2);
-    expect(bound(body)).toEqual({ fixedPicoUsd: input * 1_000_000, perTokenPicoUsd: 20_000_000, capTokens: 100, choices: 4 });
+    expect(bound(body)).toEqual({
+      fixedPicoUsd: input * 1_000_000,
+      perTokenPicoUsd: 20_000_000,
+      capTokens: 100,
+      sentCapTokens: 100,
+      choices: 4,
+    });
     expect(boundAt(bound(body) as Bound, 100)).toBe(input * 1_000 + 4 * 100 * 5_000);
-    expect(bound(body, { bounds: { maxOutputTokens: 60 } })).toMatchObject({ capTokens: 60 });
+    expect(bound(body, { bounds: { maxOutputTokens: 60 } })).toMatchObject({ capTokens: 60, sentCapTokens: 100 });
     expect(bound({ ...MESSAGES }, { bounds: { maxOutputTokens: 60 } })).toMatchObject({ capTokens: 60 });
     expect(bound({ ...MESSAGES })).not.toHaveProperty('capTokens');
     expect(bound({ input: 'x' }, { generates: false })).toMatchObject({ perTokenPicoUsd: 0, capTokens: 0 });
@@ -129,11 +136,27 @@ describe('the bound', () => {
     { messages: [{ content: [{ type: 'file', file: { file_id: 'f' } }] }] },
     { messages: [{ content: [{ type: 'document', source: { type: 'url', url: 'u' } }] }] },
     { messages: [{ content: [{ type: 'video_url', video_url: { url: 'u' } }] }] },
+    { input: [{ type: 'item_reference', id: 'msg_1' }] },
+    { input: [{ role: 'user', content: 'go on' }, { id: 'rs_1' }] },
+    { input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] },
+    { input: [{ type: 'web_search_call', id: 'ws_1', status: 'completed' }] },
+    { messages: [], extra_body: { google: { cached_content: 'cachedContents/1' } } },
   ])('%j is at most the context window', (body) => {
     const bounds: ModelBounds = { contextWindow: 200_000 };
     expect(inputOf(body, { bounds })).toBeGreaterThanOrEqual(200_000);
     expect(bound(body)).toMatch(/context window/);
     expect(inputOf({ ...MESSAGES, previous_response_id: null })).toBeLessThan(100);
+  });
+
+  test('takes items of responses that are whole for what they are', () => {
+    const input = [
+      { type: 'message', id: 'msg_1', role: 'assistant', content: [{ type: 'output_text', text: 'hello' }] },
+      { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'c2VjcmV0' },
+      { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'f', arguments: '{"id":"x"}' },
+      { type: 'function_call_output', call_id: 'call_1', output: 'done' },
+    ];
+    expect(inputOf({ input })).toBe(Math.ceil(JSON.stringify({ input }).length / 2));
+    expect(inputOf({ input: ['x'], tools: [{ type: 'function', parameters: { id: {} } }] })).toBeLessThan(100);
   });
 
   test('does not take a look-alike for content elsewhere', () => {
@@ -151,13 +174,26 @@ describe('what cannot be priced', () => {
     [tools({ type: 'mcp', server_url: 'x' }), /mcp/],
     [tools({ type: 'something_new' }), /something_new/],
     [{ ...MESSAGES, web_search_options: { search_context_size: 'low' } }, /searches/],
+    [{ ...MESSAGES, web_search_options: {} }, /searches/],
+    [{ ...MESSAGES, prediction: { type: 'content', content: 'x' } }, /predicts/],
     [{ ...MESSAGES, service_tier: 'priority' }, /service_tier/],
     [{ ...MESSAGES, speed: 'fast' }, /speed/],
     [{ ...MESSAGES, background: true }, /background/],
     [{ ...MESSAGES, plugins: [{ id: 'web' }] }, /plugins/],
     [{ ...MESSAGES, models: ['a', 'b'] }, /another model/],
+    [{ ...MESSAGES, fallbacks: [{ model: 'b' }] }, /another model/],
+    [{ ...MESSAGES, context_management: { edits: [{ type: 'compact_20260112' }] } }, /summaries/],
   ])('%j', (body, why) => {
     expect(bound(body, { bounds: { contextWindow: 1_000 } })).toMatch(why);
+  });
+
+  test('counts what the operator adds, unless the client sets it or it is taken out', () => {
+    const defaults = { service_tier: 'priority', tools: [{ type: 'code_interpreter' }] };
+    expect(bound(MESSAGES, { defaults })).toMatch(/service_tier/);
+    expect(bound({ ...MESSAGES, service_tier: 'default' }, { defaults })).toMatch(/code_interpreter/);
+    expect(bound({ ...MESSAGES, service_tier: 'default' }, { defaults, dropped: ['tools'] })).toHaveProperty('fixedPicoUsd');
+    expect(bound(MESSAGES, { defaults: { previous_response_id: 'r' } })).toMatch(/context window/);
+    expect(bound(MESSAGES, { defaults: { temperature: 0 } })).toHaveProperty('fixedPicoUsd');
   });
 
   test('hides nowhere', () => {
@@ -192,6 +228,7 @@ describe('what cannot be priced', () => {
       { type: 'bash_20250124', name: 'bash' },
       { type: 'text_editor_20250728', name: 't' },
     ),
+    { ...MESSAGES, context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] } },
     { ...MESSAGES, service_tier: 'auto', background: false, web_search_options: null, speed: 'standard' },
   ])('%j is all tokens', (body) => {
     expect(bound(body)).toMatchObject({ perTokenPicoUsd: 5_000_000 });

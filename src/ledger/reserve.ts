@@ -7,6 +7,7 @@
 import type { DialectId } from '../core/dialect-id.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { ModelBounds, Price, Rate } from '../core/price.ts';
+import { itemsWith } from '../lib/json-list.ts';
 import { billedApart } from './request-apart.ts';
 import { type RequestShape, hidesLetters, isSet, outputWish, says, timesSaid } from './request-shape.ts';
 
@@ -18,6 +19,8 @@ export interface Bound {
   perTokenPicoUsd: number;
   /** Per choice: the client's cap or the model's maximum, whichever is less; absent: there is neither. */
   capTokens?: number;
+  /** The cap that the target is sent as it is; absent: none. */
+  sentCapTokens?: number;
   choices: number;
 }
 
@@ -52,13 +55,17 @@ export function boundOf({ shape, dialect, price, bounds, generates }: BoundParts
   const inputRate = dearest(inputRates(shape, { price, dialect, audio }), input);
   const outputRate = generates ? dearest([price.output, price.reasoning, audio ? price.outputAudio : undefined], input) : 0;
   const { choices, capTokens } = outputWish(shape);
-  const most = Math.min(capTokens ?? Infinity, bounds.maxOutputTokens ?? Infinity);
   return {
     fixedPicoUsd: input * inputRate + dearest([price.request], input) + apart.webSearches * dearest([price.webSearch], input),
     perTokenPicoUsd: choices * outputRate,
     choices,
-    ...(generates ? Number.isFinite(most) && { capTokens: most } : { capTokens: 0 }),
+    ...(generates ? capsOf(capTokens, bounds) : { capTokens: 0 }),
   };
+}
+
+function capsOf(sent: number | undefined, { maxOutputTokens }: ModelBounds): Pick<Bound, 'capTokens' | 'sentCapTokens'> {
+  if (sent !== undefined) return { capTokens: Math.min(sent, maxOutputTokens ?? Infinity), sentCapTokens: sent };
+  return maxOutputTokens === undefined ? {} : { capTokens: maxOutputTokens };
 }
 
 /** Nano-USD, rounded up. */
@@ -110,7 +117,7 @@ function hidesAnything(bytes: Buffer): boolean {
 }
 
 const SMALL_BYTES = 4_096;
-const ODD = /_(?:id|data|url|upload)"|ument"|mage"|\\u00/;
+const ODD = /_(?:id|data|url|upload|content)"|ument"|mage"|\\u00/;
 
 /** Small bodies are looked through at once: eight searches cost a microsecond, one expression a quarter of that. */
 function holdsOnlyText(bytes: Buffer): boolean {
@@ -119,9 +126,12 @@ function holdsOnlyText(bytes: Buffer): boolean {
 
 /** Members that stand for content kept by the provider. */
 const ELSEWHERE = ['previous_response_id', 'conversation', 'prompt'] as const;
+/** Items of `responses` that say all there is of them. */
+const WHOLE_ITEMS = /^(?:function|custom_tool|local_shell|shell|apply_patch|computer)_call(?:_output)?$/;
+const ID = Buffer.from('"id"');
 /** Words of parts whose content is elsewhere, or is a file whose size says little about its tokens. Searched by pieces that begin with a rare letter and have less than seven: thirty times as fast. */
-const ELSEWHERE_PARTS = ['_id"', '_data"', '_url"', 'ument"', '_uplo'].map((word) => Buffer.from(word));
-const PART_NAMES = /"(?:file_id|file_data|file_url|video_url|document|container_upload)"/;
+const ELSEWHERE_PARTS = ['_id"', '_data"', '_url"', 'ument"', '_uplo', 'd_con'].map((word) => Buffer.from(word));
+const PART_NAMES = /"(?:file_id|file_data|file_url|video_url|document|container_upload|cached_content)"/;
 const LONGEST_PART = '"container_upload"'.length;
 
 /** The dearest image by its dialect: Anthropic's greatest (docs: 4,784 visual tokens); OpenAI's gpt-4o-mini (2,833 + 8 tiles of 5,667). */
@@ -153,7 +163,8 @@ function bytesOf(defaults: Readonly<Record<string, unknown>>): number {
 }
 
 function hasContentElsewhere(shape: RequestShape, isPlain: boolean): boolean {
-  for (const name of ELSEWHERE) if (shape.members.has(name) && isSet(shape, name)) return true;
+  for (const name of ELSEWHERE) if (isSet(shape, name)) return true;
+  if (namesKeptItems(shape)) return true;
   if (isPlain) return false;
   const { bytes } = shape;
   if (hidesLetters(bytes)) return true;
@@ -164,6 +175,28 @@ function hasContentElsewhere(shape: RequestShape, isPlain: boolean): boolean {
     }
     return false;
   });
+}
+
+/** `responses` takes the provider's own items by their id: references to them, and reasoning whose text was never told. */
+function namesKeptItems({ bytes, members }: RequestShape): boolean {
+  const input = members.get('input');
+  if (input === undefined) return false;
+  const first = bytes.indexOf(ID, input.valueStart);
+  if (first === -1 || first >= input.valueEnd) return false;
+  const items = itemsWith(bytes, input, 'id');
+  return items === undefined || items.some(({ start, end, found }) => found.length > 0 && !isWhole(bytes, start, end));
+}
+
+function isWhole(bytes: Buffer, start: number, end: number): boolean {
+  const item = JSON.parse(bytes.toString('utf8', start, end)) as {
+    type?: unknown;
+    content?: unknown;
+    encrypted_content?: unknown;
+  };
+  const { type = 'message', content, encrypted_content: encrypted } = item;
+  if (type === 'message') return typeof content === 'string' || Array.isArray(content);
+  if (type === 'reasoning') return typeof encrypted === 'string' && encrypted !== '';
+  return typeof type === 'string' && WHOLE_ITEMS.test(type);
 }
 
 const IMAGE_URL = Buffer.from('_url"');

@@ -190,6 +190,14 @@ describe('a cap that does not fit', () => {
     expect(upstream.bills).toMatchObject([{ cap: 4_096, outputTokens: 10 }]);
   });
 
+  it('is lowered to what the model is said to write at most, since nobody else may hold it to that', async () => {
+    const running = await begin({ budget: hard(1e9), model: ', max_output_tokens: 300' });
+    const answer = await askBox(running, dispatcher, options);
+    expect(answer.headers['x-signalbox-warnings']).toBeUndefined();
+    expect(upstream.bills).toMatchObject([{ cap: 300, outputTokens: 300 }]);
+    expect(await booksOf(running)).toMatchObject({ spent: billed(upstream.bills) });
+  });
+
   it('is lowered in a translation too', async () => {
     const running = await begin({ budget: hard(20 * PRICE.output * 20) });
     const body = JSON.stringify({ model: 'm', max_tokens: 5_000, messages: [{ role: 'user', content: 'hello' }] });
