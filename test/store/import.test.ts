@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 
 import type { Fact } from '../../src/core/fact.ts';
 import type { Scope } from '../../src/core/rules.ts';
+import { openStore } from '../../src/store/sql/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { NOON_MS, attemptFact, checkpointFact, exchangeFact, reserveFact } from '../support/facts.ts';
 import { forEachStore } from '../support/stores.ts';
@@ -21,7 +22,7 @@ async function spent(store: Store, scope: Scope = 'key:ci', sinceMs = 0): Promis
   return sum!;
 }
 
-forEachStore((_, open) => {
+forEachStore((kind, open) => {
   test('an exchange becomes a line of the log, an entry per attempt and money in every scope', async () => {
     const { store, query } = await open();
     const attempts = [
@@ -60,6 +61,31 @@ forEachStore((_, open) => {
     await store.facts.forget('n1', ['a.jnl']);
     expect(await store.facts.positions('n1')).toEqual({ 'b.jnl': 100 });
   });
+
+  // Only PostgreSQL has several.
+  test.skipIf(kind === 'SQLite')(
+    'installations that share a store, and keys in it, do not stand in each other’s way',
+    async () => {
+      const { store, url } = await open();
+      const other = await openStore(url);
+      const keys = Array.from({ length: 150 }, (_, index) => `k${index}`);
+      const importing = async ({ facts }: Store, node: string, order: readonly string[]): Promise<void> => {
+        for (let batch = 0; batch < 15; batch++) {
+          const exchanges = order.map((key) =>
+            exchangeFact(`ex_${node}_${batch}_${key}`, {
+              key,
+              scopes: [`key:${key}`, 'org:o', `model:m-${key}`],
+              model: `m-${key}`,
+            }),
+          );
+          await facts.import({ node, file: 'a.jnl', thread: THREAD, fromByte: batch, toByte: batch + 1, facts: exchanges });
+        }
+      };
+      await Promise.all([importing(store, 'n1', keys), importing(other, 'n2', keys.toReversed())]);
+      expect(await spent(store, 'org:o')).toBe(2 * 15 * 150 * 1_000);
+      await other.close();
+    },
+  );
 
   test('a reservation whose exchange comes in a later batch is settled there', async () => {
     const { store, query } = await open();

@@ -4,6 +4,7 @@ import type { ExchangeFact } from '../../src/core/exchange.ts';
 import type { BodyFact, Fact } from '../../src/core/fact.ts';
 import type { Scope } from '../../src/core/rules.ts';
 import type { Report, ReportQuery, UsagePort } from '../../src/store/ports/usage.ts';
+import { openStore } from '../../src/store/sql/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { NOON_MS, attemptFact, exchangeFact } from '../support/facts.ts';
 import { forEachStore } from '../support/stores.ts';
@@ -63,7 +64,7 @@ function lines({ rows }: Report, by: ReportQuery['by']): string[] {
   return rows.map((row) => `${by.map((entity) => row[entity]).join(' ')}: ${row.requests} ${row.nanoUsd}`);
 }
 
-forEachStore((_, open) => {
+forEachStore((kind, open) => {
   test('the log is read page by page from the newest back, none twice and none left out, equal times too', async () => {
     const { store } = await open();
     const facts = Array.from({ length: 25 }, (_, index) => exchange({ key: 'k', atMs: NOON_MS + Math.floor(index / 4) }));
@@ -238,4 +239,21 @@ forEachStore((_, open) => {
     await store.usage.retain(retention, NOON_MS);
     expect(await store.ledger.spentSince([{ scope: 'key:k', sinceMs: 0 }])).toEqual([101_000]);
   });
+
+  // Only PostgreSQL has several.
+  test.skipIf(kind === 'SQLite')(
+    'installations that share a store give up the same old money at once: budgets that run for ever count it once',
+    async () => {
+      const { store, url } = await open();
+      const others = await Promise.all(Array.from({ length: 3 }, () => openStore(url)));
+      await take(
+        store,
+        Array.from({ length: 300 }, (_, index) => exchange({ key: `k${index}`, atMs: NOON_MS - (100 + (index % 90)) * DAY_MS })),
+      );
+      const retention = { requestsDays: 30, bodiesDays: 7, hoursDays: 20, daysDays: 50, ledgerDays: 62 };
+      await Promise.all([store, ...others].map(({ usage }) => usage.retain(retention, NOON_MS)));
+      expect(await store.ledger.spentSince([{ scope: 'org:o', sinceMs: 0 }])).toEqual([300_000]);
+      for (const other of others) await other.close();
+    },
+  );
 });

@@ -79,13 +79,21 @@ export function createSums(): Sums {
     },
     result: () => ({
       ...rows,
-      quarters: [...quarters.values()],
+      quarters: inOrder(quarters),
       usage: [...usage.values()],
       opened: [],
       checkpoints: [],
       taken: 0,
     }),
   };
+}
+
+/**
+ * By their keys: whoever adds to several rows that others add to as well takes them in one order, else two wait for each other. The order is the key's own, whatever
+ * came first.
+ */
+export function inOrder<Row>(sums: ReadonlyMap<string, Row>): Row[] {
+  return [...sums.keys()].sort().map((key) => sums.get(key)!);
 }
 
 /** A whole number of nano-USD, not negative. Throws otherwise: whoever imports sets the fact aside, and nobody guesses. */

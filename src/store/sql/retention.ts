@@ -65,29 +65,39 @@ async function moveLedgerMark(db: Kysely<Tables>, sinceMs: number): Promise<void
     .execute();
 }
 
-/** Counters before the mark become part of quarter 0, which only sums without a beginning include. */
+/**
+ * Counters before the mark become part of quarter 0, which only sums without a beginning include. What is moved is what the deletion took: another installation on
+ * the same store may do this at the same time, or an import still add to a counter. All in one order, so that they wait for each other at the first row.
+ */
 function foldQuarters(db: Kysely<Tables>): Promise<number> {
   return db.transaction().execute(async (tx) => {
     const sinceMs = await ledgerMark(tx);
     const old = await tx
       .selectFrom('spend_quarters')
-      .selectAll()
+      .select(['scope', 'quarter_ms'])
       .where('quarter_ms', '>=', QUARTER_MS)
       .where('quarter_ms', '<', sinceMs)
       .orderBy('quarter_ms')
+      .orderBy('scope')
       .limit(BATCH)
       .execute();
-    for (const { scope, quarter_ms, nano_usd } of old) {
+    for (const { scope, quarter_ms } of old) {
+      const taken = await tx
+        .deleteFrom('spend_quarters')
+        .where('scope', '=', scope)
+        .where('quarter_ms', '=', quarter_ms)
+        .returning('nano_usd')
+        .executeTakeFirst();
+      if (taken === undefined) continue;
       await tx
         .insertInto('spend_quarters')
-        .values({ scope, quarter_ms: 0, nano_usd })
+        .values({ scope, quarter_ms: 0, nano_usd: taken.nano_usd })
         .onConflict((conflict) =>
           conflict
             .columns(['scope', 'quarter_ms'])
             .doUpdateSet({ nano_usd: sql<number>`spend_quarters.nano_usd + excluded.nano_usd` }),
         )
         .execute();
-      await tx.deleteFrom('spend_quarters').where('scope', '=', scope).where('quarter_ms', '=', quarter_ms).execute();
     }
     return old.length;
   });

@@ -1,7 +1,7 @@
 /** Adds what a batch used to the roll-ups: hours and days without end users, days with them. */
 import { type Transaction, sql } from 'kysely';
 
-import { NO_COUNTS } from '../import/sums.ts';
+import { NO_COUNTS, inOrder } from '../import/sums.ts';
 import { type Bulk, createBulk } from './bulk.ts';
 import type { Tables } from './tables.ts';
 import type { EndUserUsageTable, UsageCounts, UsageTable, UsageTables } from './tables/usage.ts';
@@ -41,7 +41,7 @@ function summed(rows: readonly EndUserUsageTable[], key: readonly (keyof EndUser
     for (const count of COUNTS) known[count] += row[count];
     sums.set(id, known);
   }
-  return [...sums.values()];
+  return inOrder(sums);
 }
 
 /** A row of any of the tables; the key's columns say of which. */
