@@ -50,8 +50,8 @@ interface Place {
   endUser: string | undefined;
   generation: number;
   slots: Partial<Record<SlotKind, number>>;
-  /** Accounts that hold this end user's past. */
-  filled: Set<SlotKind>;
+  /** Accounts that hold this end user's past, or will in a moment. */
+  filled: Map<SlotKind, Promise<void>>;
 }
 
 interface Book {
@@ -86,7 +86,7 @@ function configure(book: Book, rules: EndUserRules): void {
   const kinds = new Set(rules.budgets.map(budgetKind));
   for (const [number, place] of book.places.entries()) {
     // Nothing is counted in an account without a budget: its past must be looked up when there is one again.
-    place.filled = new Set([...place.filled].filter((kind) => kinds.has(kind)));
+    place.filled = new Map([...place.filled].filter(([kind]) => kinds.has(kind)));
     if (number > rules.maxLive && place.endUser !== undefined) book.byName.delete(place.endUser);
     renew(book, number);
   }
@@ -119,7 +119,7 @@ function find(book: Book, endUser: string): number {
   const before = places[number]!;
   if (before.endUser !== undefined) byName.delete(before.endUser);
   byName.set(endUser, number);
-  places[number] = { ...before, endUser, filled: new Set() };
+  places[number] = { ...before, endUser, filled: new Map() };
   renew(book, number);
   // Until he uses it himself.
   parts.marks.use(number);
@@ -157,17 +157,26 @@ function slotsOf({ rules, parts }: Book, { slots }: Place, scope: Scope): EndUse
   return { ...slots };
 }
 
-async function fillAll({ rules, parts }: Book, place: Place, scope: Scope): Promise<void> {
+/** Each account once, whoever asks meanwhile: filling it again would wipe out what those who were first have reserved in it. */
+async function fillAll({ rules, parts }: Book, { filled, slots }: Place, scope: Scope): Promise<void> {
   for (const budget of rules.budgets) {
     const kind = budgetKind(budget);
-    if (place.filled.has(kind)) continue;
-    await parts.fill(place.slots[kind]!, scope, budget);
-    place.filled.add(kind);
+    let filling = filled.get(kind);
+    if (filling === undefined) {
+      filling = parts.fill(slots[kind]!, scope, budget);
+      filled.set(kind, filling);
+    }
+    try {
+      await filling;
+    } catch (error) {
+      if (filled.get(kind) === filling) filled.delete(kind);
+      throw error;
+    }
   }
 }
 
 function newPlace(): Place {
-  return { endUser: undefined, generation: 0, slots: {}, filled: new Set() };
+  return { endUser: undefined, generation: 0, slots: {}, filled: new Map() };
 }
 
 export function budgetKind({ window, timeZone }: Budget): SlotKind {

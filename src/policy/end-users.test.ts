@@ -83,6 +83,16 @@ test('beyond the most that may be live, all share one place; who was silent for 
   expect(filled.map(([scope]) => scope)).toEqual(['end_user:ann', 'end_user:bob', 'end_user:other', 'end_user:eve']);
 });
 
+test('many who share the common place at once fill it once', async () => {
+  const { of, filled, store } = setUp({ maxLive: 0, limits: {}, budgets: [budget] });
+  store.down = true;
+  const refused = await Promise.allSettled([of(0, 'ann'), of(1, 'bob')]);
+  expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  store.down = false;
+  await Promise.all([of(0, 'ann'), of(0, 'bob'), of(1, 'eve')]);
+  expect(filled).toEqual([['end_user:other', 'day']]);
+});
+
 test('an end user who is called like the common place has none of his own', async () => {
   const { of, clock } = setUp({ maxLive: 1, limits: { rpm: 3 }, budgets: [budget] });
   const named = await of(0, 'other');
