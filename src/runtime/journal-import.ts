@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import type { Fact } from '../core/fact.ts';
 import type { FactsPort } from '../store/ports/facts.ts';
+import { isAboutContent } from '../store/sql/errors.ts';
 import { type Store, StoreError } from '../store/store.ts';
 import { listSegments, pathsOf, segmentOf } from './journal-files.ts';
 import { FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, readFrames } from './journal-frame.ts';
@@ -195,7 +196,7 @@ async function importPayloads(journals: Journals, segment: Segment, payloads: re
       payloads.reduce((sum, payload) => sum + frameBytes(payload), 0),
     );
   } catch (error) {
-    if (isDown(error)) throw error;
+    if (!isRefused(error)) throw error;
     for (const payload of payloads) await putOrSetAside(journals, segment, payload);
   }
 }
@@ -205,7 +206,7 @@ async function putOrSetAside(journals: Journals, segment: Segment, payload: stri
   try {
     await put(journals, segment, [JSON.parse(payload) as Fact], frameBytes(payload));
   } catch (error) {
-    if (isDown(error)) throw error;
+    if (!isRefused(error)) throw error;
     appendFileSync(join(dir, SET_ASIDE), `${payload}\n`, { mode: 0o600 });
     log(
       'error',
@@ -220,8 +221,9 @@ function frameBytes(payload: string): number {
   return Buffer.byteLength(payload) + FRAME_HEADER_BYTES;
 }
 
-function isDown(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'store_down';
+/** Everything else may pass: a table that is locked away, a right that was taken. Facts that were set aside would not come back by themselves. */
+function isRefused(error: unknown): boolean {
+  return error instanceof StoreError && isAboutContent(error);
 }
 
 /** The position is the store's: after an answer that got lost it stands further than we know. */

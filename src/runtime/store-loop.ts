@@ -26,8 +26,8 @@ interface Health {
   recovered(): void;
 }
 
-/** Call once, in a thread of its own. */
-export async function runStore(port: MessagePort, boot: StoreBoot): Promise<void> {
+/** Call once, in a thread of its own. `retentionMs`: another time than the product's, for tests. */
+export async function runStore(port: MessagePort, boot: StoreBoot, retentionMs = RETENTION_MS): Promise<void> {
   const post = (message: FromStore): void => port.postMessage(message);
   const log: Log = (level, fields, message) => post({ type: 'log', level, fields, message });
   const migrated: string[] = [];
@@ -39,7 +39,7 @@ export async function runStore(port: MessagePort, boot: StoreBoot): Promise<void
     const journals = createJournalImport({ store, node: boot.node, dir: boot.journalDir, log });
     await journals.open(boot.alive);
     while (await journals.step());
-    serve({ port, post, store, journals, retention: boot.retention });
+    serve({ port, post, log, store, journals, retention: boot.retention, retentionMs });
     post({ type: 'ready', migrated, ...journals.counts() });
   } catch (error) {
     post({ type: 'unusable', message: causeText(error) });
@@ -49,20 +49,30 @@ export async function runStore(port: MessagePort, boot: StoreBoot): Promise<void
 interface Parts {
   port: MessagePort;
   post: (message: FromStore) => void;
+  log: Log;
   store: Store;
   journals: JournalImport;
   retention: Retention;
+  retentionMs: number;
 }
 
 function serve(parts: Parts): void {
-  const { port, post, store, journals } = parts;
+  const { port, post, log, store, journals } = parts;
   let retention = parts.retention;
   const health = createHealth(post);
   const work = createWork({ store, journals, health });
   const groups = guarded(store, health, () => work.wake());
-  const forget = setInterval(() => {
-    if (health.isUp()) store.usage.retain(retention, Date.now()).catch((error: unknown) => health.observe(error));
-  }, RETENTION_MS);
+  const forgetOld = async (): Promise<void> => {
+    if (!health.isUp()) return;
+    try {
+      await store.usage.retain(retention, Date.now());
+    } catch (error) {
+      // Nobody else may come to wake what finds out that the store is there again.
+      if (health.observe(error)) work.wake();
+      else log('error', { error: causeText(error) }, 'what is kept long enough could not be given up');
+    }
+  };
+  const forget = setInterval(() => void forgetOld(), parts.retentionMs);
   const lag = reportLag(journals, post);
   const take: { [Type in ToStore['type']]: (message: Extract<ToStore, { type: Type }>) => void } = {
     call: (call: StoreCall) => void answerCall(groups, call, port),

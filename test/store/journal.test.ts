@@ -152,6 +152,20 @@ forEachStore((_, open) => {
     expect(logged).toEqual(['the store refused a fact; it lies in set-aside.jsonl']);
   });
 
+  test('what the store cannot take for a reason of its own waits, and nothing is set aside', async () => {
+    const { store, query } = await open();
+    write(journalOf('b'), exchanges(0, 5));
+    const journals = importOf(store);
+    await journals.open([]);
+    await query('alter table request_log rename to elsewhere');
+    await expect(all(journals)).rejects.toMatchObject({ code: 'failed' });
+    expect(readdirSync(dir)).toEqual(['w0-b-000000.jnl']);
+    await query('alter table elsewhere rename to request_log');
+    await all(journals);
+    expect(await spent(store)).toBe(5_000);
+    expect(logged).toEqual([]);
+  });
+
   test('a store that is down at any moment, or loses its answers, loses and doubles nothing', async () => {
     const { store } = await open();
     let calls = 0;

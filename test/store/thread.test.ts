@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { markRead } from '../../src/runtime/journal-files.ts';
@@ -78,6 +79,16 @@ test('the thread dies: calls are refused, another takes over, workers that live 
 test('a store that cannot be opened is said so, once', async () => {
   writeFileSync(join(home, 'store.db'), 'this is no database, and long enough to be looked at as one. '.repeat(20));
   await expect(begin([])).rejects.toThrow(/the store cannot be opened: .*SQLite 26/);
+});
+
+test('a lock that nothing but retention ran into: the store is there again when the lock is gone, though nobody asks', async () => {
+  const store = await begin([]);
+  const lock = new DatabaseSync(join(home, 'store.db'));
+  lock.exec('begin immediate');
+  await expect.poll(() => health, PATIENTLY).toEqual([expect.stringMatching(/^down .*SQLite 5/)]);
+  lock.exec('commit');
+  lock.close();
+  await expect.poll(() => store.isUp(), PATIENTLY).toBe(true);
 });
 
 test('calls reach the groups, and their refusals come back as what they are', async () => {

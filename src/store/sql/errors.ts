@@ -18,6 +18,20 @@ export function asStoreError(error: unknown): StoreError {
   return new StoreError('failed', 'the store failed', error);
 }
 
+/** Too big, a constraint, of another type. */
+const SQLITE_CONTENT = new Set([18, 19, 20]);
+/** Data, integrity, what a row may hold. */
+const POSTGRES_CONTENT = /^(22|23|54)/;
+
+/** Whether it is what was to be written that the store cannot take, so that trying again is no use; not that it cannot write now, or lost a table or a right. */
+export function isAboutContent(error: StoreError): boolean {
+  const { cause } = error;
+  if (cause instanceof RangeError || cause instanceof TypeError) return true;
+  const { errcode, code } = (cause ?? {}) as { errcode?: unknown; code?: unknown };
+  if (typeof errcode === 'number') return SQLITE_CONTENT.has(errcode & 0xff);
+  return typeof code === 'string' && POSTGRES_CONTENT.test(code);
+}
+
 function sqliteError(errcode: number, cause: unknown): StoreError {
   // Extended codes carry the primary one in their low byte.
   const primary = errcode & 0xff;
