@@ -7,6 +7,7 @@ import { type DirectoryService, createDirectoryService } from '../control/direct
 import type { Unnumbered } from '../control/directory/parts.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { Raise } from '../core/fact.ts';
+import type { Rules, Scope } from '../core/rules.ts';
 import type { AccountsOverview } from '../ledger/accounts-overview.ts';
 import { fillAccounts } from '../ledger/fill-accounts.ts';
 import { createWindows } from '../ledger/window.ts';
@@ -87,10 +88,19 @@ export function createDirectory(options: DirectoryOptions): MainDirectory {
       for (const { key, missing } of await ownersMissing(store.entities, next.keys)) {
         log('warn', { key, missing }, 'a key of the file belongs to somebody who does not exist, and is refused');
       }
+      const rules = rulesOf(next);
+      for (const scope of new Set([...rulesOf(snapshot()).keys(), ...rules.keys()])) slots.keep(scope, rules.get(scope));
     },
     whole: force.whole,
     stop: () => clearInterval(timer),
   };
+}
+
+/** By scope, all of a snapshot. */
+function rulesOf({ rules: { models, targets, providers, tags }, keys }: Snapshot): Map<Scope, Rules> {
+  const own = keys.flatMap(({ rules }) => rules ?? []);
+  const all = [models, targets, providers, tags].flatMap((placed) => Object.values(placed));
+  return new Map([...all, ...own].map((rules) => [rules.scope, rules]));
 }
 
 interface Force {

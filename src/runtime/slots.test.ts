@@ -29,6 +29,33 @@ test('new accounts are to be filled until somebody has', async () => {
   expect(told).toEqual([[{ slot: 0, scope: 'team:t', isReused: false, window: 'day', timeZone: 'Europe/Berlin' }]]);
 });
 
+test('an account that no budget counts in any more is another when there is one again, filled anew', async () => {
+  const book = createSlotBook({ windows: 9, leases: 9, accounts: 9 }, () => 0);
+  const told: NewAccount[] = [];
+  const fill = (accounts: readonly NewAccount[]) => Promise.resolve(void told.push(...accounts));
+  const place = (window: 'day' | 'month') => ({
+    limitNanoUsd: 1,
+    window,
+    timeZone: 'UTC',
+    hard: true,
+    mode: 'strict' as const,
+    unpriced: 'ceiling' as const,
+    slot: book.slotOf('key:a', `budget:${window}:UTC`),
+  });
+  const requests = book.slotOf('key:a', 'requests');
+  const [day, month] = [place('day'), place('month')];
+  await book.fillNew(fill);
+  book.keep('key:a', { scope: 'key:a', budgets: [month] });
+  expect(place('month').slot).toBe(month.slot);
+  expect(place('day').slot).not.toBe(day.slot);
+  book.keep('key:a', undefined);
+  expect(book.slotOf('key:a', 'requests')).toBe(requests);
+  expect(place('month').slot).not.toBe(month.slot);
+  await book.fillNew(fill);
+  // The second of the day was given back before anybody filled it.
+  expect(told.map(({ window }) => window)).toEqual(['day', 'month', 'month']);
+});
+
 test('what was given back is given out again only when nothing else is left and an hour has passed', () => {
   let nowMs = 0;
   const book = createSlotBook({ windows: 2, leases: 1, accounts: 1 }, () => nowMs);

@@ -4,7 +4,7 @@
  * Windows, leases and accounts are memories of their own, each numbered from 0. A place stays with its scope and kind until the scope is forgotten; one that was
  * given back waits at the end of the row, so that exchanges still under way do not count for a stranger.
  */
-import type { Scope, SlotKind, SlotOf, WindowKind } from '../core/rules.ts';
+import type { Rules, Scope, SlotKind, SlotOf, WindowKind } from '../core/rules.ts';
 import type { NewAccount } from '../ledger/fill-accounts.ts';
 
 /** How many places each memory has. */
@@ -24,6 +24,8 @@ export interface SlotBook {
   ownSlotOf: SlotOf;
   /** Gives back all places of a scope that is gone. `unused`: no worker ever knew them, so they may be somebody else's at once. */
   forget: (scope: Scope, unused?: 'unused') => void;
+  /** Gives back the accounts of a scope that these rules do not count in: what is spent meanwhile is not in them, so that a budget which comes back needs another. */
+  keep: (scope: Scope, rules: Rules | undefined) => void;
   /** Accounts that nobody has filled yet: whoever puts rules in force does so first. Where filling them fails, they stay to be filled. */
   fillNew: (fill: (accounts: readonly NewAccount[]) => Promise<void>) => Promise<void>;
 }
@@ -86,6 +88,20 @@ export function createSlotBook(space: SlotSpace, nowMs: () => number): SlotBook 
         if (memory === memories.accounts) unfilled.delete(slot);
       }
       places.delete(scope);
+    },
+    keep(scope, rules) {
+      const used = new Set(rules?.budgets.map(({ slot }) => slot));
+      const isLeft = ({ kind, slot }: Place): boolean => memoryFor(kind) === 'accounts' && !used.has(slot);
+      const own = places.get(scope) ?? [];
+      for (const { slot } of own.filter(isLeft)) {
+        memories.accounts.freed.push({ slot, atMs: nowMs() });
+        unfilled.delete(slot);
+      }
+      if (own.some(isLeft))
+        places.set(
+          scope,
+          own.filter((place) => !isLeft(place)),
+        );
     },
     async fillNew(fill) {
       const fresh = [...unfilled.values()];

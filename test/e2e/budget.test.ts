@@ -288,6 +288,19 @@ describe('budgets of several scopes', () => {
     expect(await askBox(box, dispatcher, options)).toMatchObject({ status: 200 });
   });
 
+  it('know what was spent while they were not there', async () => {
+    const options: AskOptions = { over: { max_tokens: 20 }, play: { tokens: 20 } };
+    const withBudget = { workers: 1, budget: hard(30 * boundOf(options, 20)) };
+    const running = await begin(withBudget);
+    expect(await askBox(running, dispatcher, options)).toMatchObject({ status: 200 });
+    await running.reload(configOf(upstream, { workers: 1 }));
+    for (let count = 0; count < 50; count++) expect(await askBox(running, dispatcher, options)).toMatchObject({ status: 200 });
+    // Facts reach the store a moment later.
+    await delay(2_000);
+    await running.reload(configOf(upstream, withBudget));
+    expect(await askBox(running, dispatcher, options)).toMatchObject({ status: 429, code: 'budget_exceeded' });
+  });
+
   it('are loaded again after a restart', async () => {
     const options: AskOptions = { over: { max_tokens: 20 }, play: { tokens: 20 } };
     const limit = 3 * boundOf(options, 20);

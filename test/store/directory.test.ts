@@ -262,6 +262,15 @@ forEachStore((_kind, open) => {
     expect(state.filled).toBe(2);
   });
 
+  test('a budget that was taken away and comes back is filled anew', async () => {
+    const { directory, use, state } = await ready();
+    const { after, secret } = await directory.keys.create({ name: 'k', budgets: [budget(1), budget(9, 'month')] }, 'root');
+    await directory.keys.update(after.id, { budgets: [budget(9, 'month')] });
+    await directory.keys.update(after.id, { budgets: [budget(1), budget(9, 'month')] });
+    expect(use(secret)?.rules).toMatchObject([{ budgets: [{ slot: 2 }, { slot: 1 }] }]);
+    expect(state.filled).toBe(3);
+  });
+
   test('what cannot be counted is not promised', async () => {
     const { directory, store, freshUse, state } = await ready([], 1);
     const first = await directory.keys.create({ name: 'a', limits: { rpm: 3 } }, 'root');

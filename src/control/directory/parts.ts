@@ -2,7 +2,7 @@
 import type { Snapshot } from '../../config/snapshot.ts';
 import type { DirectoryChange } from '../../core/directory.ts';
 import type { EventFact } from '../../core/fact.ts';
-import type { Scope, SlotOf } from '../../core/rules.ts';
+import type { Rules, Scope, SlotOf } from '../../core/rules.ts';
 import type { EntitiesPort } from '../../store/ports/entities.ts';
 
 /** A change without its number, which whoever puts it in force gives it. */
@@ -15,7 +15,11 @@ export interface DirectoryParts {
   /** The accounts of all places given out know what was spent in them; rejects where the store cannot tell. */
   fill: () => Promise<void>;
   snapshot: () => Pick<Snapshot, 'keys'>;
-  slots: { slotOf: SlotOf; forget: (scope: Scope, unused?: 'unused') => void };
+  slots: {
+    slotOf: SlotOf;
+    forget: (scope: Scope, unused?: 'unused') => void;
+    keep: (scope: Scope, rules: Rules | undefined) => void;
+  };
   /** Secret of the installation, hex. */
   pepper: string;
   /** Wall clock, milliseconds. */

@@ -24,7 +24,7 @@ export function createWriter(parts: DirectoryParts): Writer {
     const parties = put.filter(isParty);
     // Before anything is written: what cannot be counted must not be promised.
     const keys = placed(() => live.map((key) => entryOf(key, parts.slots.slotOf)));
-    placed(() => parties.map((party) => partyOf(party, [], parts.slots.slotOf)));
+    const wanted = placed(() => parties.map((party) => partyOf(party, [], parts.slots.slotOf)));
     await parts.fill();
     await writeOrConflict(parts, changes);
     const inForce = await parts.publish({
@@ -32,6 +32,8 @@ export function createWriter(parts: DirectoryParts): Writer {
       parties: await changedParties(parts, parties, changes),
       ...removals(changes, parts.nowMs()),
     });
+    for (const { id, rules } of keys) parts.slots.keep(`key:${id}`, rules);
+    for (const { kind, id, rules } of wanted) parts.slots.keep(`${kind}:${id}`, rules);
     for (const { kind, id } of changes.remove ?? []) if (kind !== 'token') parts.slots.forget(`${kind}:${id}`);
     return inForce;
   };
