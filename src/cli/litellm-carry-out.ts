@@ -84,7 +84,12 @@ async function setMembers(
   for (const { group, user, role } of members) {
     const [groupId, userId] = [context.groups.get(group), context.users.get(user)];
     if (groupId === undefined || userId === undefined) continue;
-    await context.client.ask('PUT', `/${plural}/${groupId}/members/${userId}`, { body: { role } });
+    try {
+      await context.client.ask('PUT', `/${plural}/${groupId}/members/${userId}`, { body: { role } });
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      context.notes.push({ place: `${plural} ${group}`, message: `user ${user} is no member: ${error.message}` });
+    }
   }
 }
 

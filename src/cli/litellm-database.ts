@@ -12,15 +12,16 @@ const TABLES = {
   users: 'LiteLLM_UserTable',
   keys: 'LiteLLM_VerificationToken',
   orgMembers: 'LiteLLM_OrganizationMembership',
+  teamMembers: 'LiteLLM_TeamMembership',
 } as const satisfies Record<keyof LitellmRows, string>;
 type TableName = keyof typeof TABLES;
 /** Older versions do not have them. */
-const OPTIONAL: ReadonlySet<TableName> = new Set<TableName>(['budgets', 'orgs', 'orgMembers']);
+const OPTIONAL: ReadonlySet<TableName> = new Set<TableName>(['budgets', 'orgs', 'orgMembers', 'teamMembers']);
 const TIMEOUT_MS = 60_000;
 
 /** Throws CommandError. `url`: `postgres://…`. */
 export async function readLitellmDatabase(url: string): Promise<LitellmRows> {
-  const client = new Client({ connectionString: url, statement_timeout: TIMEOUT_MS, connectionTimeoutMillis: 10_000 });
+  const client = clientOf(url);
   try {
     await client.connect();
     await client.query('begin transaction isolation level repeatable read read only');
@@ -36,6 +37,15 @@ export async function readLitellmDatabase(url: string): Promise<LitellmRows> {
     throw new CommandError(`the database cannot be read: ${errorText(error)}`);
   } finally {
     await client.end().catch(() => undefined);
+  }
+}
+
+/** The driver throws for what is no URL. */
+function clientOf(url: string): Client {
+  try {
+    return new Client({ connectionString: url, statement_timeout: TIMEOUT_MS, connectionTimeoutMillis: 10_000 });
+  } catch {
+    throw new CommandError('--database must be a URL that begins with postgres://, or `env`');
   }
 }
 

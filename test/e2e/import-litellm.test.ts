@@ -38,9 +38,10 @@ create table "LiteLLM_TeamTable" (team_id text primary key, team_alias text, org
 create table "LiteLLM_UserTable" (user_id text primary key, user_alias text, user_email text, user_role text, max_budget float8, spend float8 default 0, models text[], tpm_limit bigint, rpm_limit bigint, budget_duration text);
 create table "LiteLLM_VerificationToken" (token text primary key, key_name text, key_alias text, spend float8 default 0, expires timestamp(3), models text[], user_id text, team_id text, organization_id text, project_id text, max_parallel_requests int, metadata jsonb default '{}', blocked bool, tpm_limit bigint, rpm_limit bigint, max_budget float8, budget_duration text, budget_id text, allowed_routes text[] default '{}', permissions jsonb default '{}', budget_limits jsonb);
 create table "LiteLLM_OrganizationMembership" (user_id text, organization_id text, user_role text);
+create table "LiteLLM_TeamMembership" (user_id text, team_id text, spend float8 default 0, budget_id text, primary key (user_id, team_id));
 `;
 const ROWS = `
-insert into "LiteLLM_BudgetTable" (budget_id, max_budget, soft_budget, rpm_limit, budget_duration) values ('b-org', 1000, 800, 900, '30d'), ('b-key', 3, null, 7, '1d');
+insert into "LiteLLM_BudgetTable" (budget_id, max_budget, soft_budget, rpm_limit, budget_duration) values ('b-org', 1000, 800, 900, '30d'), ('b-key', 3, null, 7, '1d'), ('b-member', 2, null, 50, '1d');
 insert into "LiteLLM_OrganizationTable" values ('org-1', 'Acme', 'b-org', '{}', 5);
 insert into "LiteLLM_TeamTable" (team_id, team_alias, organization_id, members_with_roles, max_budget, budget_duration, models, rpm_limit, blocked) values
   ('t-1', 'Search', 'org-1', '[{"user_id": "u-1", "role": "admin"}, {"user_id": "u-2", "role": "user"}]', 50, '7d', '{gpt-4o}', 5000000000, false),
@@ -49,6 +50,7 @@ insert into "LiteLLM_TeamTable" (team_id, team_alias, organization_id, members_w
 insert into "LiteLLM_UserTable" (user_id, user_alias, user_email, user_role, max_budget, spend, models, budget_duration) values
   ('u-1', 'Ada', 'ada@example.com', 'proxy_admin_viewer', null, 0, '{}', null),
   ('u-2', null, 'bob@example.com', 'internal_user', 10, 4, '{mini}', null);
+insert into "LiteLLM_TeamMembership" (user_id, team_id, budget_id) values ('u-1', 't-1', 'b-member');
 insert into "LiteLLM_OrganizationMembership" values ('u-1', 'org-1', 'org_admin'), ('u-9', 'org-1', 'internal_user');
 `;
 
@@ -201,7 +203,10 @@ describePostgres((postgres) => {
       team: teams[0]!.id,
       models: ['*'],
       limits: { rpm: 7, concurrent: 4 },
-      budgets: [{ limit_usd: 3, window: 'day' }],
+      budgets: [
+        { limit_usd: 2, window: 'day' },
+        { limit_usd: 3, window: 'day' },
+      ],
     });
     expect(keys.get('personal')).toMatchObject({
       user: users[1]!.id,
@@ -255,5 +260,12 @@ describePostgres((postgres) => {
     });
     expect(gone.code).toBe(1);
     expect(gone.stderr).not.toContain('hunter2');
+    const noUrl = await runSignalbox(['import', 'litellm', litellm, '--database', 'postgres://u:hunter2@no host:x/y'], {
+      cwd: home,
+    });
+    expect(noUrl).toMatchObject({
+      code: 1,
+      stderr: 'signalbox: --database must be a URL that begins with postgres://, or `env`\n',
+    });
   });
 });

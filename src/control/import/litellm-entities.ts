@@ -1,6 +1,7 @@
 /** Rows of LiteLLM's database as bodies of our admin API. Ids are LiteLLM's until somebody has made what they name. */
 import { keyNameProblem, tagProblem } from '../../config/values.ts';
-import { grantsOf, rulesOf } from './litellm-rules.ts';
+import { type MemberShare, memberShares } from './litellm-members.ts';
+import { bothRules, grantsOf, perModelBounds, rulesOf } from './litellm-rules.ts';
 import { type Fields, type Note, fieldsOf, listOf, textOf } from './note.ts';
 
 /** Whole rows, so that columns that some version does not have are simply absent. */
@@ -11,6 +12,8 @@ export interface LitellmRows {
   users: readonly Fields[];
   keys: readonly Fields[];
   orgMembers: readonly Fields[];
+  /** What bounds people within teams. */
+  teamMembers: readonly Fields[];
 }
 
 export interface PlannedEntity {
@@ -176,26 +179,33 @@ interface Known {
 
 function keysOf(planning: Planning, known: Known): PlannedKey[] {
   const taken = new Map<string, Set<string>>();
-  return planning.rows.keys.flatMap((row) => {
-    const token = String(row['token']);
-    const wanted = textOf(row['key_alias']) ?? textOf(row['key_name']) ?? token.slice(0, 8);
-    const place = `key ${wanted}`;
-    if (row['team_id'] === DASHBOARD) return [];
+  const fit = planning.rows.keys.filter((row) => {
+    if (row['team_id'] === DASHBOARD) return false;
     const why = unfit(row, known, planning.nowMs);
-    if (why !== undefined) {
-      planning.note(place, `is left out: ${why}`);
-      return [];
-    }
+    if (why !== undefined) planning.note(placeOf(row), `is left out: ${why}`);
+    return why === undefined;
+  });
+  const share = memberShares({ memberships: planning.rows.teamMembers, budgets: planning.budgets, keys: fit });
+  return fit.map((row) => {
+    const token = String(row['token']);
+    const place = placeOf(row);
     const owners = ownersOf(row, known);
     if (textOf(row['user_id']) !== undefined && owners.user === undefined)
       planning.note(place, 'is its team’s alone: its user is no member');
     const within = `${owners.user ?? ''}/${owners.team ?? ''}`;
     if (!taken.has(within)) taken.set(within, new Set());
-    const name = nameFor(wanted, token, taken.get(within)!);
-    return [
-      { litellmId: token.slice(0, 16), ...owners, body: { name, ...keyFields(row, place, owners, planning), sha256: token } },
-    ];
+    const name = nameFor(aliasOf(row), token, taken.get(within)!);
+    const body = { name, ...keyFields(row, owners, share, planning), sha256: token };
+    return Object.assign({ litellmId: token.slice(0, 16), body }, owners);
   });
+}
+
+function aliasOf(row: Fields): string {
+  return textOf(row['key_alias']) ?? textOf(row['key_name']) ?? String(row['token']).slice(0, 8);
+}
+
+function placeOf(row: Fields): string {
+  return `key ${aliasOf(row)}`;
 }
 
 /** A key whose owner is not there would be free of all that its owner is bound by. */
@@ -233,8 +243,10 @@ const UNREAD = [
   'auto_rotate',
 ];
 
-function keyFields(row: Fields, place: string, { user, team }: Owners, planning: Planning): Record<string, unknown> {
+function keyFields(row: Fields, { user, team }: Owners, share: MemberShare, planning: Planning): Record<string, unknown> {
+  const place = placeOf(row);
   const { models: own, ...rules } = commonOf(row, place, planning);
+  const asMember = share(row, (message) => planning.note(place, message)) ?? {};
   const personal =
     user !== undefined && team === undefined ? planning.rows.users.find((each) => each['user_id'] === user) : undefined;
   const models = own ?? (personal && grantsOf(personal['models'], planning.groups, () => undefined));
@@ -247,7 +259,7 @@ function keyFields(row: Fields, place: string, { user, team }: Owners, planning:
   if (unread.length > 0) planning.note(place, `not carried over: ${unread.join(', ')}`);
   return {
     ...(models !== undefined && { models }),
-    ...rules,
+    ...bothRules(rules, asMember),
     ...(isBound(row, place, planning) ? { blocked: true } : blockedOf(row)),
     ...(expires !== undefined && { expires_at: new Date(expires).toISOString() }),
     ...(fit.length > 0 && { tags: fit }),
@@ -264,6 +276,8 @@ function isBound(row: Fields, place: string, { note }: Planning): boolean {
   const bounds = [
     ...(routes.every((route) => MODEL_ROUTES.test(route)) ? [] : [`its routes (${routes.join(', ')})`]),
     ...(saysSomething(row['project_id']) ? ['its project'] : []),
+    ...perModelBounds(row).map((name) => `\`${name}\``),
+    ...(saysSomething(fieldsOf(row['metadata'])['guardrails']) ? ['its guardrails'] : []),
   ];
   if (bounds.length === 0) return false;
   note(place, `is taken over blocked, because ${bounds.join(' and ')} held it back; unblock it if it may have all the rest`);

@@ -23,12 +23,25 @@ export function rulesOf(row: Fields, linked: Fields, note: (message: string) => 
     }),
   );
   const budgets = budgetsOf(row, linked, note);
-  for (const name of ['model_max_budget', 'model_rpm_limit', 'model_tpm_limit']) {
-    if (Object.keys(fieldsOf(row[name])).length > 0) note(`\`${name}\` is not carried over: give the model a budget or limits`);
-  }
+  for (const name of perModelBounds(row)) note(`\`${name}\` is not carried over: give the model a budget or limits`);
   return { ...(Object.keys(limits).length > 0 && { limits }), ...(budgets.length > 0 && { budgets }) };
 }
 
+/** Both hold: of limits the lower one. */
+export function bothRules(one: ImportedRules, other: ImportedRules): ImportedRules {
+  const limits = { ...one.limits };
+  for (const [name, most] of Object.entries(other.limits ?? {})) limits[name] = Math.min(limits[name] ?? Infinity, most);
+  const budgets = [...(other.budgets ?? []), ...(one.budgets ?? [])].slice(0, MAX_BUDGETS);
+  return { ...(Object.keys(limits).length > 0 && { limits }), ...(budgets.length > 0 && { budgets }) };
+}
+
+/** Of a row, or in its metadata, where LiteLLM keeps some for keys. */
+export function perModelBounds(row: Fields): string[] {
+  const metadata = fieldsOf(row['metadata']);
+  return PER_MODEL.filter((name) => [row, metadata].some((place) => Object.keys(fieldsOf(place[name])).length > 0));
+}
+
+const PER_MODEL = ['model_max_budget', 'model_rpm_limit', 'model_tpm_limit'] as const;
 const MAX_BUDGETS = 8;
 /** The most that can be said here; more is as good as that. */
 const MAX_LIMIT = 1_000_000_000;
