@@ -36,6 +36,7 @@ The admin key may everything. People come with a management token (\`sk-sb-admin
 - Lists answer \`{"data": […], "next": "…"}\`; hand \`next\` in as \`after\` for the next page.
 - PATCH leaves alone what it does not name; \`null\` takes an optional field away.
 - A secret is in the answer that mints it, and nowhere else.
+- People who are no admins of the installation make at most 120 changes a minute; beyond that 429 with \`Retry-After\`.
 - A change that is answered with 200 or 201 is in force in every worker; 202: it is stored, and a worker is late with it.
 - Bodies are JSON of at most 1 MiB, no object in it of more than 10,000 members, and announce their \`content-length\`. An id with other signs than letters, digits and \`.-_~\` is percent-encoded in a path (\`my%20key%2F1\`).
 - Errors: \`{"error": {"message", "type", "param", "code", "issues"}}\`; \`issues\` names every field that is wrong. Without a credential everything under \`/admin\` is 401.

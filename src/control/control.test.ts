@@ -13,6 +13,7 @@ import { createControlApp } from './app.ts';
 import { auditKey } from './audit-chain.ts';
 import { createAuditTrail } from './audit-trail.ts';
 import type { Services } from './contract/ports.ts';
+import { createPace } from './pace.ts';
 import { createRouteTable } from './contract/table.ts';
 import { identifyByBearer } from './identify.ts';
 import { createAdminHandler } from './mount.ts';
@@ -46,6 +47,7 @@ async function controlApp(): Promise<Hono> {
     table: createRouteTable(ADMIN_ROUTES),
     services: services as Partial<Services> as Services,
     audit: createAuditTrail({ store: store.audit, key: auditKey(PEPPER), nowMs: Date.now, onCheckpoint: () => undefined }),
+    pace: createPace(Date.now),
     identify: [identifyByBearer({ snapshot, entities: store.entities, nowMs: Date.now })],
     onFailure,
   });

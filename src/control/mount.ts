@@ -14,6 +14,7 @@ import { readInput } from './contract/input.ts';
 import type { AdminRoute, Call, Change, Reply } from './contract/route.ts';
 import type { Services } from './contract/ports.ts';
 import { type Found, type RouteTable, mismatch } from './contract/table.ts';
+import type { Pace } from './pace.ts';
 import { readJson } from './read-json.ts';
 
 /** The head of a call, as ways to prove one's identity see it. */
@@ -34,6 +35,7 @@ export interface MountParts {
   table: RouteTable;
   services: Services;
   audit: AuditTrail;
+  pace: Pace;
   /** In this order; the first that is tried decides. */
   identify: readonly Identify[];
   onFailure: (error: unknown) => void;
@@ -117,9 +119,10 @@ async function permittedParams({ route, params }: Found, { actor }: Identity, se
 }
 
 /** A mutation is in the audit log before it is made, and what came of it before it is answered. */
-async function handled({ audit }: MountParts, route: AdminRoute, call: Call): Promise<Reply<unknown>> {
+async function handled({ audit, pace }: MountParts, route: AdminRoute, call: Call): Promise<Reply<unknown>> {
   if (route.audit === undefined) return route.handle(call);
   const { actor, via, ip, requestId } = call;
+  pace(actor);
   const entry = await audit.begin({ actor, via, ip, requestId, action: route.audit, target: targetOf(call.params) });
   let done: Reply<unknown> & { change?: Change };
   try {

@@ -7,6 +7,7 @@ import { createControlApp } from '../control/app.ts';
 import { auditKey } from '../control/audit-chain.ts';
 import { createAuditTrail } from '../control/audit-trail.ts';
 import type { Services } from '../control/contract/ports.ts';
+import { createPace } from '../control/pace.ts';
 import { createRouteTable } from '../control/contract/table.ts';
 import type { DirectoryService } from '../control/directory/directory.ts';
 import { identifyByBearer } from '../control/identify.ts';
@@ -53,6 +54,7 @@ export function controlAppOf(parts: ControlAppParts): Hono {
     table: createRouteTable(ADMIN_ROUTES),
     services: servicesOf(parts),
     audit: trail,
+    pace: createPace(Date.now),
     identify: [
       identifyByBearer({ snapshot, entities: store.entities, nowMs: Date.now }),
       identifyBySession({ ...parts.people, entities: store.entities }),
