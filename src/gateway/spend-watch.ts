@@ -39,15 +39,18 @@ function costSoFar({ plane }: Exchange, { kind, requestBytes, price, reservedNan
   return plan?.hard === true ? Math.min(nanoUsd, reservedNanoUsd) : nanoUsd;
 }
 
-/** Pays for another step, or ends the stream where what is paid for is used up. */
+/** Pays for as many steps as it has come, and another, or ends the stream where what is paid for is used up. */
 function payAhead(exchange: Exchange, spend: OpenSpend, bytes: number): void {
   const written = exchange.plane.estimator.mostOutputTokens(spend.kind, bytes);
-  const paid = spend.paidTokens! * spend.choices;
-  if (written + AHEAD_TOKENS < paid || paid >= (spend.mostTokens ?? Infinity)) return;
-  const refusal = payStep(exchange, spend);
-  if (refusal === undefined || written < paid) return;
-  exchange.cut = refusal;
-  exchange.abort();
+  const paid = (): number => spend.paidTokens! * spend.choices;
+  while (written + AHEAD_TOKENS >= paid() && paid() < (spend.mostTokens ?? Infinity)) {
+    const refusal = payStep(exchange, spend);
+    if (refusal === undefined) continue;
+    if (written < paid()) return;
+    exchange.cut = refusal;
+    exchange.abort();
+    return;
+  }
 }
 
 /** In the present windows: a step after the end of the one that pays for the stream must fit the next. Answers why it does not. */

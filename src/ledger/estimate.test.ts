@@ -61,6 +61,20 @@ test('ratios and shares of caches are learned, each kind its own', () => {
   expect(estimator.inputTokens('other', 4_000)).toBe(1_000);
 });
 
+test('the most that was written is told by the densest long answer, never by short ones, which are nearly all frame', () => {
+  const estimator = createEstimator();
+  const answer = (answerBytes: number, tokens: number): void =>
+    estimator.learn('t', { requestBytes: 100, answerBytes, firstByteMs: 0, totalMs: 100, usage: usage(10, tokens) });
+  expect(estimator.mostOutputTokens('t', 16_000)).toBe(1_000);
+  for (let count = 0; count < 20; count++) answer(1_000, 1);
+  expect(estimator.mostOutputTokens('t', 16_000)).toBe(1_000);
+  answer(10_000, 200);
+  for (let count = 0; count < 20; count++) answer(10_000, 50);
+  expect(estimator.outputTokens('t', 16_000)).toBeLessThan(150);
+  expect(estimator.mostOutputTokens('t', 16_000)).toBeGreaterThan(300);
+  expect(estimator.mostUsageOf('t', gone({ answerBytes: 16_000 })).outputTokens).toBeGreaterThan(375);
+});
+
 test('nobody writes more than the longest answers, nor less than was read', () => {
   const estimator = createEstimator();
   for (let count = 0; count < 50; count++)

@@ -42,11 +42,13 @@ export interface Estimator {
   inputTokens(kind: string, requestBytes: number): number;
   /** Of the answer so far. */
   outputTokens(kind: string, answerBytes: number): number;
-  /** The same, but rather too many: until it is learned, no event is thought to need more than 16 bytes for a token. */
+  /** The same, but rather too many: as dense as the densest of late, and until that is known a token in every 16 bytes. */
   mostOutputTokens(kind: string, answerBytes: number): number;
 }
 
 const LEAST_BYTES_PER_TOKEN = 16;
+/** Of shorter answers the frame is the most part: they would make all seem thin. */
+const TELLING_TOKENS = 32;
 
 /** Providers go on for a while after their reader has gone; the estimate counts with so much. */
 export const HANG_UP_MS = 2_000;
@@ -87,6 +89,8 @@ interface Kind {
   counts: Float64Array;
   tokens: Float64Array;
   weight: number;
+  /** Tokens per byte of the densest answer of late; undefined: none was long enough to tell. */
+  densest: number | undefined;
 }
 
 const KEEP = 0.998;
@@ -120,17 +124,23 @@ export function createEstimator(): Estimator {
     mostUsageOf(kind, seen) {
       const { told } = seen;
       const input = told !== undefined && told.inputTokens > 0 ? told : { inputTokens: Math.ceil(seen.requestBytes / 2) };
-      const output = Math.max(told?.outputTokens ?? 0, mostWritten(sumsOf(kind), seen));
+      const output = Math.max(told?.outputTokens ?? 0, mostWritten(kinds.get(kind), seen));
       return { ...NO_USAGE, ...input, outputTokens: Math.ceil(Math.min(output, seen.mostTokens ?? Infinity)) };
     },
     inputTokens,
     outputTokens,
-    mostOutputTokens: (kind, answerBytes) => mostTokensIn(sumsOf(kind), answerBytes),
+    mostOutputTokens: (kind, answerBytes) => mostTokensIn(kinds.get(kind), answerBytes),
   };
 }
 
 function newKind(): Kind {
-  return { sums: { ...FIRST, answers: 0 }, counts: new Float64Array(CLASSES), tokens: new Float64Array(CLASSES), weight: 1 };
+  return {
+    sums: { ...FIRST, answers: 0 },
+    counts: new Float64Array(CLASSES),
+    tokens: new Float64Array(CLASSES),
+    weight: 1,
+    densest: undefined,
+  };
 }
 
 function learn(kind: Kind, { requestBytes, answerBytes, firstByteMs, totalMs, usage }: Answered): void {
@@ -152,6 +162,9 @@ function learn(kind: Kind, { requestBytes, answerBytes, firstByteMs, totalMs, us
   };
   for (const name of MEMBERS) sums[name] = sums[name] * keep + news[name];
   noteLength(kind, usage.outputTokens);
+  if (usage.outputTokens >= TELLING_TOKENS && answerBytes > 0) {
+    kind.densest = Math.max((kind.densest ?? 0) * KEEP, usage.outputTokens / answerBytes);
+  }
 }
 
 const MEMBERS = Object.keys(FIRST) as readonly (keyof Learned)[];
@@ -189,15 +202,17 @@ function written(kind: Kind | undefined, sums: Learned, seen: Unanswered): numbe
 const MARGIN = 1.25;
 const MARGIN_TOKENS = 64;
 
-function mostWritten(sums: Learned, seen: Unanswered): number {
+function mostWritten(kind: Kind | undefined, seen: Unanswered): number {
+  const sums = kind?.sums ?? FIRST;
   const shown = seen.stream || seen.answerBytes > 0;
   const fast = 2 * Math.max(speed(sums, seen.stream), speed(FIRST, true));
-  const sofar = shown ? mostTokensIn(sums, seen.answerBytes) : fast * seen.elapsedMs;
+  const sofar = shown ? mostTokensIn(kind, seen.answerBytes) : fast * seen.elapsedMs;
   return sofar * MARGIN + MARGIN_TOKENS + (seen.hungUp ? fast * HANG_UP_MS : 0);
 }
 
-function mostTokensIn(sums: Learned, bytes: number): number {
-  return sums === FIRST ? Math.ceil(bytes / LEAST_BYTES_PER_TOKEN) : Math.round(tokensIn(sums, bytes));
+function mostTokensIn(kind: Kind | undefined, bytes: number): number {
+  const dense = bytes * (kind?.densest ?? 1 / LEAST_BYTES_PER_TOKEN);
+  return Math.ceil(kind === undefined ? dense : Math.max(dense, tokensIn(kind.sums, bytes)));
 }
 
 const LEAST_SPREAD = 0.01;
