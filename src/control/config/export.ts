@@ -2,6 +2,7 @@
  * Everything that serves, as one file that loads again: both layers, and the keys of the store. What is secret stands as a reference to fill in: nothing can take
  * it out of here. What only the store can hold (organisations, teams, people) follows as comments.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { stringify } from 'yaml';
 
 import type { ApiSection } from '../../config/api-document.ts';
@@ -15,31 +16,64 @@ import type { InForce } from './desk.ts';
 import { fileOnly } from './views.ts';
 
 const PAGE = 1_000;
+const KEYS_AT_ONCE = 50;
 const STORED = ['org', 'team', 'user', 'service'] as const;
 type Stored = (typeof STORED)[number];
 
 export async function exportYaml(state: InForce, store: Pick<Store, 'entities'>, nowMs: number): Promise<string> {
   const { keys: filed = [], ...others } = fileOnly(state) as { keys?: { name: string }[] };
   const keys = await listAll((afterId) => store.entities.list('key', { afterId, limit: PAGE }));
-  const kept = keys.filter((key) => key.parent === undefined && key.principal?.startsWith('svc_') !== true);
+  const { kept = [], left = [] } = Object.groupBy(keys, (key) => (canBeFiled(key) ? 'kept' : 'left'));
+  const variableFor = createVariables({ others, filed, providers: serving(state, 'providers').map(written) });
   const document = {
     ...others,
-    providers: Object.fromEntries(serving(state, 'providers').map((entry) => [entry.name, providerOf(entry)])),
+    providers: Object.fromEntries(serving(state, 'providers').map((entry) => [entry.name, providerOf(entry, variableFor)])),
     models: serving(state, 'models').map(written),
     tags: Object.fromEntries(serving(state, 'tags').map((entry) => [entry.name, written(entry)])),
-    keys: [...filed, ...namedApart(kept, filed)],
   };
-  const notes = [
-    ...leftOut(state),
-    ...keys.filter((key) => !kept.includes(key)).map(leftOutKey),
-    ...(await entitiesAsNotes(store)),
-  ];
+  const notes = [...leftOut(state), ...left.map(leftOutKey), ...(await entitiesAsNotes(store))];
   const head = [
     `Exported ${isoOf(nowMs)}. It loads again once every reference can be resolved.`,
     'Credentials and keys cannot be read out of a running Signalbox: set the variables that are named here.',
   ];
-  return [commented(head), stringify(document, { lineWidth: 0 }), ...(notes.length === 0 ? [] : [commented(notes)])].join('\n');
+  const keysAsText = await yamlOf([...filed, ...namedApart(kept, filed, variableFor)]);
+  const parts = [commented(head), `${stringify(document, { lineWidth: 0 })}${keysAsText}`];
+  return [...parts, ...(notes.length === 0 ? [] : [commented(notes)])].join('\n');
 }
+
+/** What a file can say of a key. */
+function canBeFiled({ parent, principal }: Key): boolean {
+  return parent === undefined && principal?.startsWith('svc_') !== true;
+}
+
+/** Some at a time, some 5 ms each: a hundred thousand at once would hold everybody up for ten seconds. */
+async function yamlOf(keys: readonly object[]): Promise<string> {
+  if (keys.length === 0) return 'keys: []\n';
+  const texts = ['keys:\n'];
+  for (let at = 0; at < keys.length; at += KEYS_AT_ONCE) {
+    const text = stringify(keys.slice(at, at + KEYS_AT_ONCE), { lineWidth: 0 });
+    texts.push(text.replaceAll(/^(?=.)/gm, '  '));
+    await nextTurn();
+  }
+  return texts.join('');
+}
+
+/** Answers for each name a variable that nothing else in the file reads. */
+function createVariables(file: object): (name: string, suffix: string) => string {
+  const taken = new Set([...JSON.stringify(file).matchAll(/\$\{env:(\w+)/g)].map(([, name]) => name));
+  const numbers = new Map<string, number>();
+  return (name, suffix) => {
+    const wanted = `${variable(name)}_${suffix}`;
+    let number = numbers.get(wanted) ?? 1;
+    let free = number === 1 ? wanted : `${wanted}_${number}`;
+    while (taken.has(free)) free = `${wanted}_${++number}`;
+    numbers.set(wanted, number);
+    taken.add(free);
+    return free;
+  };
+}
+
+type VariableFor = ReturnType<typeof createVariables>;
 
 function serving({ layered }: InForce, section: ApiSection): LayerEntry[] {
   return layered.entries.filter(
@@ -59,27 +93,27 @@ function escapedIn(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, escapedIn(member)]));
 }
 
-function providerOf(entry: LayerEntry): unknown {
+function providerOf(entry: LayerEntry, variableFor: VariableFor): unknown {
   const settings = written(entry) as Record<string, unknown>;
-  if (entry.credential === 'set') return { ...settings, api_key: `\${env:${variable(entry.name)}_API_KEY}` };
+  if (entry.credential === 'set') return { ...settings, api_key: `\${env:${variableFor(entry.name, 'API_KEY')}}` };
   return entry.credential === 'missing' ? { ...settings, api_key: 'none' } : settings;
 }
 
 /** Names are unique within an owner in the store, in the file among all. */
-function namedApart(keys: readonly Key[], filed: readonly { name: string }[]): object[] {
+function namedApart(keys: readonly Key[], filed: readonly { name: string }[], variableFor: VariableFor): object[] {
   const taken = new Set(filed.map(({ name }) => name));
   return keys.map((key) => {
     const name = taken.has(key.name) ? `${key.name} ${key.id}` : key.name;
     taken.add(name);
-    return keyOf(key, name);
+    return keyOf(key, name, variableFor(name, 'KEY'));
   });
 }
 
-function keyOf(key: Key, name: string): object {
+function keyOf(key: Key, name: string, env: string): object {
   const { models, tags, priority, blocked, ips, team, principal, limits, budgets, expiresAtMs, recordBodies } = key;
   return {
     name,
-    key: `\${env:${variable(name)}_KEY}`,
+    key: `\${env:${env}}`,
     models,
     ...(tags.length > 0 && { tags }),
     ...(priority !== 'normal' && { priority }),
