@@ -39,7 +39,7 @@ export interface StoreThreadOptions {
 
 /** What `openStore` takes: the configured URL, or a path in the data directory. */
 export function storeLocation(dataDir: string, configured = 'store.db'): string {
-  return configured.startsWith('postgres') ? configured : resolve(dataDir, configured);
+  return /^postgres(ql)?:\/\//.test(configured) ? configured : resolve(dataDir, configured);
 }
 
 /** A thread that died is replaced after so long. */

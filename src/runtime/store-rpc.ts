@@ -46,9 +46,14 @@ export interface StoreClient {
 interface Waiting {
   resolve: (value: unknown) => void;
   reject: (error: StoreError) => void;
+  timer: NodeJS.Timeout;
 }
 
-export function createStoreClient(): StoreClient {
+/** The database has its own, shorter patience; this is for a thread that stands still with its disk. */
+const ANSWER_MS = 60_000;
+
+/** `answerMs`: another patience than the product's, for tests. */
+export function createStoreClient(answerMs = ANSWER_MS): StoreClient {
   const waiting = new Map<number, Waiting>();
   let port: Port | undefined;
   let lastId = 0;
@@ -58,14 +63,21 @@ export function createStoreClient(): StoreClient {
     if (port === undefined) reject(gone());
     else {
       const id = ++lastId;
-      waiting.set(id, { resolve, reject });
+      const giveUp = (): void => {
+        waiting.delete(id);
+        reject(new StoreError('store_down', 'the store does not answer'));
+      };
+      waiting.set(id, { resolve, reject, timer: setTimeout(giveUp, answerMs).unref() });
       port.postMessage({ type: 'call', id, group, method, args } satisfies StoreCall);
     }
     return promise;
   };
   const disconnect = (): void => {
     port = undefined;
-    for (const { reject } of waiting.values()) reject(gone());
+    for (const { reject, timer } of waiting.values()) {
+      clearTimeout(timer);
+      reject(gone());
+    }
     waiting.clear();
   };
   return {
@@ -77,6 +89,7 @@ export function createStoreClient(): StoreClient {
     take: (answer) => {
       const asked = waiting.get(answer.id);
       waiting.delete(answer.id);
+      clearTimeout(asked?.timer);
       if (answer.type === 'answer') asked?.resolve(answer.value);
       else asked?.reject(new StoreError(answer.code, answer.message));
     },
