@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
-import { keyDigest } from '../core/key-digest.ts';
+import { digestOfHash, keyDigest } from '../core/key-digest.ts';
 import { isManagementToken } from '../core/key-format.ts';
 import type { Usable } from './caller.ts';
 import type { DirectoryIndex } from './directory-index.ts';
@@ -35,10 +35,10 @@ export function createAuthenticate(
       remembered = new Map();
       generation = directory.generation();
     }
-    const hashed = hash('sha256', value, 'base64');
+    const hashed = hash('sha256', value, 'hex');
     const known = remembered.get(hashed);
     if (known !== undefined) return known;
-    const digest = keyDigest(snapshot.pepper, value);
+    const digest = digestOfHash(snapshot.pepper, hashed);
     const usable = directory.find(digest, nowMs);
     if (usable !== undefined) remembered.set(hashed, usable);
     return usable ?? (digest === snapshot.adminKeyDigest || isManagementToken(value) ? 'admin' : undefined);
