@@ -43,7 +43,10 @@ async function deskOn(open?: Store) {
     loadFile: () => folder.load(),
     layer: (file: LoadedConfig, document, credentials) =>
       layer(file, { catalog: CATALOG, document, credentials, addressProblem: () => undefined }),
-    snapshotOf: ({ loaded }) => ({ hash: JSON.stringify(loaded.settings), version: 1 }) as Snapshot,
+    snapshotOf: ({ loaded }) => {
+      if (loaded.settings.models.some(({ name }) => name === 'too-much')) throw new Error('no place is left');
+      return { hash: JSON.stringify(loaded.settings), version: 1 } as Snapshot;
+    },
     change: async (load: () => Promise<Candidate>): Promise<Reload> => {
       const candidate = await load();
       if (!candidate.ok) return { outcome: 'refused', issues: candidate.issues };
@@ -81,6 +84,14 @@ test('an edit is written, in force, and says which workers are late', async () =
   expect(applied(edited, 'x')).not.toHaveProperty('status');
   // Nothing changes, nothing is written.
   expect(await desk.edit(() => model('b'), by)).toMatchObject({ number: 2, late: [] });
+});
+
+test('what could not come into force is not written', async () => {
+  const { desk, store } = await deskOn();
+  await desk.edit(() => model('a'), by);
+  await expect(desk.edit(() => model('too-much'), by)).rejects.toThrow('no place is left');
+  expect(await store.documents.head()).toMatchObject({ number: 1 });
+  expect(await desk.edit(() => model('b'), by)).toMatchObject({ number: 2 });
 });
 
 test('what another node wrote in between is neither lost nor written over', async () => {

@@ -155,7 +155,7 @@ async function readLayer({ documents, vault }: DeskParts, last?: State): Promise
   }
 }
 
-async function check(parts: DeskParts, state: State, document: ApiDocument): Promise<Checked> {
+async function check(parts: DeskParts, state: State, document: ApiDocument): Promise<Checked & { layered: Layered }> {
   const layered = parts.layer(state.file, document, state.credentials);
   const [old, found] = knownAndNew(layered.issues, state, document);
   const resolved = await resolvedIssues(parts, state, document);
@@ -164,7 +164,7 @@ async function check(parts: DeskParts, state: State, document: ApiDocument): Pro
   const cleared = [...state.credentials]
     .filter(([provider, { boundTo }]) => bindingOf(document, provider) !== boundTo)
     .map(([provider]) => provider);
-  return { issues, warnings: [...layered.warnings, ...old], cleared };
+  return { issues, warnings: [...layered.warnings, ...old], cleared, layered };
 }
 
 /** What the file has broken, and an edit leaves as it is, stays left out and does not stand in the way of everything else. */
@@ -210,9 +210,11 @@ async function write(
   if (expected !== undefined && expected !== from) throw new GatewayError('precondition_failed');
   const before = head === undefined ? {} : (JSON.parse(head.content) as ApiDocument);
   const after = change(before);
-  const { issues, warnings, cleared } = await check(parts, { ...state, document: before }, after);
+  const { issues, warnings, cleared, layered } = await check(parts, { ...state, document: before }, after);
   if (issues.length > 0) throw refusalOf(issues);
   if (JSON.stringify(after) === JSON.stringify(before)) return { number: from, from, before, after, cleared: [], warnings };
+  // Throws where shared memory has no place for all its rules: written, it would stand in the way of the next start.
+  parts.snapshotOf(layered);
   const number = from + 1;
   await append(parts.documents, { number, atMs: parts.nowMs(), by, note, content: JSON.stringify(after) }, cleared);
   return { number, from, before, after, cleared, warnings };
