@@ -24,17 +24,32 @@ export interface FillParts {
 /** As many sums as one question to the store asks for. */
 const QUESTIONS = 500;
 
-/** Rejects where the store cannot tell; then the rules that need these accounts must not come into force. */
-export async function fillAccounts(
-  { ledger, accounts, windowOf, nowMs }: FillParts,
-  fresh: readonly NewAccount[],
-): Promise<void> {
-  for (let from = 0; from < fresh.length; from += QUESTIONS) {
-    const some = fresh.slice(from, from + QUESTIONS);
-    const starts = some.map(({ window, timeZone }) => windowOf(window, timeZone, nowMs()).startMs);
-    const spent = await ledger.spentSince(some.map(({ scope }, at) => ({ scope, sinceMs: starts[at]! })));
-    for (const [at, { slot, isReused }] of some.entries()) {
-      if (isReused || spent[at] !== 0) await accounts.load(slot, starts[at]!, spent[at]!);
+/** Rejects where the store cannot tell; then the rules that need these accounts must not come into force. The next answer is on its way while one is worked on. */
+export async function fillAccounts(parts: FillParts, fresh: readonly NewAccount[]): Promise<void> {
+  let coming = ask(parts, fresh.slice(0, QUESTIONS));
+  for (let next = QUESTIONS; ; next += QUESTIONS) {
+    const answers = await coming;
+    coming = ask(parts, fresh.slice(next, next + QUESTIONS));
+    // It may fail while nobody waits for it yet.
+    coming.catch(() => undefined);
+    for (const { slot, sinceMs, spent, isReused } of answers) {
+      if (isReused || spent !== 0) await parts.accounts.load(slot, sinceMs, spent);
     }
+    if (next >= fresh.length) return;
   }
+}
+
+interface Answer extends NewAccount {
+  sinceMs: number;
+  spent: number;
+}
+
+async function ask({ ledger, windowOf, nowMs }: FillParts, accounts: readonly NewAccount[]): Promise<Answer[]> {
+  if (accounts.length === 0) return [];
+  const queries = accounts.map(({ scope, window, timeZone }) => ({
+    scope,
+    sinceMs: windowOf(window, timeZone, nowMs()).startMs,
+  }));
+  const spent = await ledger.spentSince(queries);
+  return accounts.map((account, at) => ({ ...account, sinceMs: queries[at]!.sinceMs, spent: spent[at]! }));
 }
