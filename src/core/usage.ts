@@ -41,3 +41,8 @@ export const NO_USAGE: Readonly<Usage> = Object.freeze({
 export function count(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.trunc(value) : 0;
 }
+
+/** False: zeros, which some servers tell for what they do not count. No answer takes no tokens. */
+export function tellsTokens({ inputTokens, outputTokens }: Usage): boolean {
+  return inputTokens + outputTokens > 0;
+}

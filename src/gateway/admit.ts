@@ -5,6 +5,7 @@
 import type { PricedTarget } from '../config/snapshot.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Rules } from '../core/rules.ts';
+import { tellsTokens } from '../core/usage.ts';
 import { readNumber } from '../lib/json-scan.ts';
 import { priorityOf } from '../policy/caller.ts';
 import { demandsOf } from '../policy/demands.ts';
@@ -104,7 +105,7 @@ export function endAdmission(exchange: Exchange): void {
   if (target !== undefined && attempts.length === target.attempt) refundTarget(exchange);
   if (attempts.length === 0 && outcome !== 'ok') plane.limiter.refund(grants);
   else plane.limiter.settle(admission.target === undefined ? grants : [...grants, admission.target.grant], tokensOf(exchange));
-  if (admission.history !== undefined && usage !== undefined && estimated !== true) {
+  if (admission.history !== undefined && usage !== undefined && tellsTokens(usage) && estimated !== true) {
     learnTokens(admission.history, exchange.requestBytes, usage);
   }
 }
@@ -147,7 +148,7 @@ function outputCap({ bytes, scan }: ClientBody): number | undefined {
 
 /** What was charged, as the provider counted; undefined: nobody knows, and the estimate stays. */
 function tokensOf({ usage, attempts }: Exchange): number | undefined {
-  if (usage !== undefined) return chargedTokens(usage);
+  if (usage !== undefined && tellsTokens(usage)) return chargedTokens(usage);
   const { status, error } = attempts.at(-1) ?? {};
   const nothing = status === undefined ? error === 'upstream_unreachable' : status >= 400;
   return attempts.length === 0 || nothing ? 0 : undefined;

@@ -1,7 +1,7 @@
 /** What an attempt is charged, once it is over. */
 import type { AttemptFact } from '../core/exchange.ts';
 import type { NanoUsd } from '../core/money.ts';
-import type { Usage } from '../core/usage.ts';
+import { type Usage, tellsTokens } from '../core/usage.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
 import type { Unanswered } from '../ledger/estimate.ts';
 import type { Exchange } from './exchange.ts';
@@ -24,7 +24,7 @@ export function settleSpend(exchange: Exchange): void {
   // Usage before the finish is a count under way: Anthropic's first event has one, and some providers send it with every chunk.
   // What a guard keeps back was whole.
   const whole = exchange.outcome === 'ok' || exchange.outcome === 'refused';
-  const final = usage !== undefined && (finish !== undefined || whole);
+  const final = usage !== undefined && tellsTokens(usage) && (finish !== undefined || whole);
   if (!final) return settleEstimated(exchange, spend, attempt);
   learn(exchange, spend, { usage, attempt });
   endSpend(exchange, spend, attempt, { nanoUsd: chargeOf(spend, usage), ...(isCeiling(spend) && { usage }) });

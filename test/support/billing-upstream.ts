@@ -22,6 +22,8 @@ export interface Play {
   status?: number;
   /** Tells no usage. */
   silent?: boolean;
+  /** Tells zeros. */
+  zeros?: boolean;
 }
 
 /** What one request costs, as the provider sees it. */
@@ -192,6 +194,7 @@ class Generation {
       cached: this.cached(),
       completion: this.choices * (this.thought + this.visible),
     };
+    if (this.asked.play?.zeros === true) return { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
     return {
       prompt_tokens: prompt,
       completion_tokens: completion,
