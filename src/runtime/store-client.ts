@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 
 import type { Retention } from '../store/ports/usage.ts';
 import type { Store } from '../store/store.ts';
+import { listSegments } from './journal-files.ts';
 import type { JournalPosition } from './journal.ts';
 import type { Log } from './messages.ts';
 import { StartError } from './start-error.ts';
@@ -45,6 +46,9 @@ export function storeLocation(dataDir: string, configured = 'store.db'): string 
 /** A thread that died is replaced after so long. */
 const RESTART_MS = 500;
 const CLOSE_MS = 2_000;
+/** A thread that says nothing for so long stands still, or is at work on what another one left. */
+const SILENT_MS = 15_000;
+const WATCH_MS = 1_000;
 
 interface Life {
   options: StoreThreadOptions;
@@ -55,6 +59,8 @@ interface Life {
   /** It was up once. */
   hasServed: boolean;
   lagBytes: number;
+  /** When the thread last said how much waits. */
+  toldMs: number;
   closing: boolean;
 }
 
@@ -62,13 +68,22 @@ interface Life {
 const YOUNG_MB = 12;
 
 export function createStoreThread(options: StoreThreadOptions): StoreThread {
-  const life: Life = { options, client: createStoreClient(), up: false, hasServed: false, lagBytes: 0, closing: false };
+  const life: Life = {
+    options,
+    client: createStoreClient(),
+    up: false,
+    hasServed: false,
+    lagBytes: 0,
+    toldMs: performance.now(),
+    closing: false,
+  };
   const post = (message: ToStore): void => life.worker?.postMessage(message);
   return {
     store: life.client.store,
     open: async (boot) => {
       life.boot = boot;
       await raise(life);
+      setInterval(() => watch(life, boot.journalDir), WATCH_MS).unref();
     },
     announce: (position) => post({ type: 'position', position }),
     left: (file) => post({ type: 'left', file }),
@@ -119,14 +134,33 @@ function raise(life: Life): Promise<void> {
   return promise;
 }
 
+/** While nobody says how much waits for the store, it is all that lies there. */
+function watch(life: Life, journalDir: string): void {
+  if (life.closing || performance.now() - life.toldMs < SILENT_MS) return;
+  try {
+    const sizes = listSegments(journalDir).map(({ bytes }) => bytes);
+    noteLag(
+      life,
+      sizes.reduce((sum, bytes) => sum + bytes, 0),
+    );
+  } catch (error) {
+    life.options.log('warn', { error: String(error) }, 'the journals cannot be measured');
+  }
+}
+
+function noteLag(life: Life, bytes: number): void {
+  life.lagBytes = bytes;
+  life.options.onLag(bytes);
+}
+
 function receive(life: Life, message: Exclude<FromStore, { type: 'ready' | 'unusable' }>): void {
   const { options, client } = life;
   if (message.type === 'answer' || message.type === 'refusal') client.take(message);
   else if (message.type === 'log') options.log(message.level, message.fields, message.message);
   else if (message.type === 'health') setHealth(life, message.up, message.reason ?? '');
   else if (message.type === 'lag') {
-    life.lagBytes = message.bytes;
-    options.onLag(message.bytes);
+    life.toldMs = performance.now();
+    noteLag(life, message.bytes);
   }
 }
 
@@ -142,6 +176,7 @@ function lost(life: Life, worker: Worker, reason: string): void {
   if (life.worker !== worker) return;
   life.client.disconnect();
   delete life.worker;
+  life.toldMs = -Infinity;
   // A store that never was there stops the start.
   if (life.closing || !life.hasServed) return;
   setHealth(life, false, reason);

@@ -12,6 +12,7 @@ import { type StoreCall, answerCall } from './store-rpc.ts';
 import { errorText } from './start-error.ts';
 
 const LAG_MS = 250;
+const LAG_BEATS = 20;
 /** Between two attempts at a store that is down. */
 const RETRY_MS = { first: 100, longest: 2_000 } as const;
 const RETENTION_MS = 60_000;
@@ -194,12 +195,16 @@ function guarded(store: Store, health: Health, wake: () => void): Record<string,
   return Object.fromEntries(groups.map(([name, functions]) => [name, group(functions as object)]));
 }
 
+/** When it changes, first of all after a start, and every five seconds, so that main knows this thread to be alive. */
 function reportLag(journals: JournalImport, post: Parts['post']): NodeJS.Timeout {
-  let told = 0;
+  let told: number | undefined;
+  let silent = 0;
   return setInterval(() => {
     const bytes = journals.lagBytes();
-    if (bytes !== told) post({ type: 'lag', bytes });
+    if (bytes === told && ++silent < LAG_BEATS) return;
+    post({ type: 'lag', bytes });
     told = bytes;
+    silent = 0;
   }, LAG_MS);
 }
 

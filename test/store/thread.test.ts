@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -15,11 +15,12 @@ const RETENTION = { requestsDays: 36_500, bodiesDays: 36_500, hoursDays: 36_500,
 let home = '';
 let thread: StoreThread | undefined;
 const health: string[] = [];
+const lags: number[] = [];
 
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'signalbox-thread-'));
   mkdirSync(join(home, 'journal'));
-  health.length = 0;
+  health.length = lags.length = 0;
 });
 afterEach(async () => {
   await thread?.close();
@@ -32,7 +33,7 @@ async function begin(alive: string[]): Promise<StoreThread> {
     log: () => undefined,
     alive: () => alive,
     onHealth: (up, reason) => health.push(`${up ? 'up' : 'down'} ${reason}`),
-    onLag: () => undefined,
+    onLag: (bytes) => lags.push(bytes),
   });
   await thread.open({ url: join(home, 'store.db'), node: 'n', journalDir: join(home, 'journal'), retention: RETENTION });
   return thread;
@@ -79,6 +80,25 @@ test('the thread dies: calls are refused, another takes over, workers that live 
 test('a store that cannot be opened is said so, once', async () => {
   writeFileSync(join(home, 'store.db'), 'this is no database, and long enough to be looked at as one. '.repeat(20));
   await expect(begin([])).rejects.toThrow(/the store cannot be opened: .*SQLite 26/);
+});
+
+test('what waits for the store is known also while its thread is gone and cannot come back, and when it has caught up', async () => {
+  const store = await begin(['w0-b']);
+  const journal = journalOf(store);
+  const lock = new DatabaseSync(join(home, 'store.db'));
+  lock.exec('begin immediate');
+  journal.append(exchangeFact('ex_1'));
+  await expect.poll(() => lags.at(-1), PATIENTLY).toBeGreaterThan(0);
+  const before = lags.at(-1)!;
+  writeFileSync(join(home, 'journal', 'die'), '');
+  await expect.poll(() => existsSync(join(home, 'journal', 'die')), PATIENTLY).toBe(false);
+  for (let id = 2; id < 30; id++) journal.append(exchangeFact(`ex_${id}`));
+  await expect.poll(() => lags.at(-1), PATIENTLY).toBeGreaterThan(20 * before);
+  lock.exec('commit');
+  lock.close();
+  await expect.poll(() => lags.at(-1), PATIENTLY).toBe(0);
+  expect(await spent(store)).toBe(29_000);
+  journal.close();
 });
 
 test('a lock that nothing but retention ran into: the store is there again when the lock is gone, though nobody asks', async () => {
