@@ -32,6 +32,8 @@ export interface EndUserPlacesParts {
   slotOf: (scope: Scope, kind: SlotKind) => number;
   /** How many exchanges are under way at this slot of leases. */
   leased: (slot: number) => number;
+  /** How much money exchanges have reserved in this account. */
+  reserved: (slot: number) => number;
   /** Fills the account with what the scope has spent in the present window. */
   fill: (slot: number, scope: Scope, budget: Budget) => Promise<void>;
   /** Monotonic. */
@@ -141,8 +143,13 @@ function silentPlace(book: Book): number {
 }
 
 function isSilent({ places, parts }: Book, number: number): boolean {
-  const { concurrent } = places[number]!.slots;
-  return parts.marks.idleMs(number) > SILENT_MS && (concurrent === undefined || parts.leased(concurrent) === 0);
+  if (parts.marks.idleMs(number) <= SILENT_MS) return false;
+  const { concurrent, ...others } = places[number]!.slots;
+  if (concurrent !== undefined && parts.leased(concurrent) > 0) return false;
+  // Leases come back before money does: with the last byte of an answer, and with a worker that dies. What ended then would count for a stranger.
+  return Object.entries(others).every(
+    ([kind, slot]) => slot === undefined || !kind.startsWith('budget:') || parts.reserved(slot) === 0,
+  );
 }
 
 function renew({ places, parts }: Book, number: number): void {

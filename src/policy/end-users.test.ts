@@ -15,6 +15,7 @@ function setUp(rules: EndUserRules) {
   const memory = createEndUserMemory(0);
   const slots = new Map<string, number>();
   const leases = new Map<number, number>();
+  const reserved = new Map<number, number>();
   const filled: [Scope, string][] = [];
   const store = { down: false };
   let questions = 0;
@@ -26,6 +27,7 @@ function setUp(rules: EndUserRules) {
       return slots.get(name)!;
     },
     leased: (slot) => leases.get(slot) ?? 0,
+    reserved: (slot) => reserved.get(slot) ?? 0,
     async fill(_slot, scope, { window }) {
       await Promise.resolve();
       if (store.down) throw new Error('down');
@@ -41,7 +43,7 @@ function setUp(rules: EndUserRules) {
   const workers = [0, 1].map(() => createEndUsers({ marks: placeMarks(memory, now), ask, nowMs: now }));
   const of = async (worker: number, endUser: string, settings = rules): Promise<Rules> =>
     workers[worker]!.rulesOf(endUser, settings);
-  return { clock, leases, filled, store, places, of, questions: () => questions };
+  return { clock, leases, reserved, filled, store, places, of, questions: () => questions };
 }
 
 test('every worker finds an end user at the same place, and asks once', async () => {
@@ -81,6 +83,18 @@ test('beyond the most that may be live, all share one place; who was silent for 
   expect([eve.scope, eve.concurrent!.slot]).toEqual(['end_user:eve', ann.concurrent!.slot]);
   expect((await of(0, 'ann')).scope).toBe('end_user:other');
   expect(filled.map(([scope]) => scope)).toEqual(['end_user:ann', 'end_user:bob', 'end_user:other', 'end_user:eve']);
+});
+
+test('a place in which money is still reserved is given to nobody else', async () => {
+  const { of, clock, reserved } = setUp({ maxLive: 1, limits: {}, budgets: [budget] });
+  const ann = await of(0, 'ann');
+  const { slot } = ann.budgets[0]!;
+  reserved.set(slot, 5);
+  clock.ms += 70_000;
+  expect((await of(0, 'bob')).scope).toBe('end_user:other');
+  reserved.clear();
+  clock.ms += 5_000;
+  expect((await of(0, 'bob')).budgets).toMatchObject([{ slot }]);
 });
 
 test('many who share the common place at once fill it once', async () => {

@@ -30,8 +30,9 @@ export function endUserPlaces({ store, shared, slots, rules, nowMs }: EndUserPar
     }
   };
   const leased = (slot: number): number => shared.leased(slot);
+  const reserved = (slot: number): number => accounts.read(slot).reservedNanoUsd;
   return createEndUserPlaces(
-    { marks: shared.endUsers, slotOf: slots.ownSlotOf, leased, fill, nowMs: () => performance.now() },
+    { marks: shared.endUsers, slotOf: slots.ownSlotOf, leased, reserved, fill, nowMs: () => performance.now() },
     rules,
   );
 }
