@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { isPassing } from '../store/sql/errors.ts';
 import { openStore } from '../store/sql/open.ts';
 import type { Retention } from '../store/ports/usage.ts';
 import { type Store, StoreError } from '../store/store.ts';
@@ -15,6 +16,8 @@ const LAG_MS = 250;
 const LAG_BEATS = 20;
 /** Between two attempts at a store that is down. */
 const RETRY_MS = { first: 100, longest: 2_000 } as const;
+/** What comes in the way of one import so many times in a row, comes in the way of all. */
+const PASSING_TRIES = 3;
 const RETENTION_MS = 60_000;
 /** How long a closing thread still tries to import. */
 const LAST_IMPORT_MS = 1_500;
@@ -111,12 +114,10 @@ function createHealth(post: Parts['post']): Health {
   return {
     isUp: () => up,
     observe: (error) => {
-      const isDown = error instanceof StoreError && error.code === 'store_down';
-      if (isDown && up) {
-        up = false;
-        post({ type: 'health', up, reason: causeText(error) });
-      }
-      return isDown;
+      if (!isDown(error)) return false;
+      if (up) post({ type: 'health', up: false, reason: causeText(error) });
+      up = false;
+      return true;
     },
     recovered: () => {
       if (up) return;
@@ -124,6 +125,10 @@ function createHealth(post: Parts['post']): Health {
       post({ type: 'health', up });
     },
   };
+}
+
+function isDown(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'store_down' && !isPassing(error);
 }
 
 interface Work {
@@ -139,6 +144,7 @@ function createWork({ store, journals, health }: Pick<Parts, 'store' | 'journals
   let isAwaited = false;
   const round = async (): Promise<void> => {
     let waitMs: number = RETRY_MS.first;
+    let passing = 0;
     do {
       isAwaited = false;
       try {
@@ -146,9 +152,11 @@ function createWork({ store, journals, health }: Pick<Parts, 'store' | 'journals
         while (await journals.step());
         health.recovered();
         waitMs = RETRY_MS.first;
+        passing = 0;
       } catch (error) {
+        if (error instanceof StoreError && isPassing(error) && ++passing < PASSING_TRIES) isAwaited = true;
         // What is no fault of the store is told like one, and tried again: facts stay where they are.
-        health.observe(error instanceof StoreError && error.code === 'store_down' ? error : asDown(error));
+        else health.observe(isDown(error) ? error : asDown(error));
         await sleep(waitMs);
         waitMs = Math.min(2 * waitMs, RETRY_MS.longest);
       }

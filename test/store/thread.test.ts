@@ -2,12 +2,14 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Client } from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { markRead } from '../../src/runtime/journal-files.ts';
 import { createJournal } from '../../src/runtime/journal.ts';
 import { type StoreThread, createStoreThread } from '../../src/runtime/store-client.ts';
 import { exchangeFact, reserveFact } from '../support/facts.ts';
+import { describePostgres } from '../support/stores.ts';
 
 const PATIENTLY = { timeout: 10_000, interval: 20 };
 const RETENTION = { requestsDays: 36_500, bodiesDays: 36_500, hoursDays: 36_500, daysDays: 36_500, ledgerDays: 36_500 };
@@ -27,7 +29,7 @@ afterEach(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-async function begin(alive: string[]): Promise<StoreThread> {
+async function begin(alive: string[], url = join(home, 'store.db')): Promise<StoreThread> {
   thread = createStoreThread({
     url: new URL('../fixtures/dying-store.ts', import.meta.url),
     log: () => undefined,
@@ -35,7 +37,7 @@ async function begin(alive: string[]): Promise<StoreThread> {
     onHealth: (up, reason) => health.push(`${up ? 'up' : 'down'} ${reason}`),
     onLag: (bytes) => lags.push(bytes),
   });
-  await thread.open({ url: join(home, 'store.db'), node: 'n', journalDir: join(home, 'journal'), retention: RETENTION });
+  await thread.open({ url, node: 'n', journalDir: join(home, 'journal'), retention: RETENTION });
   return thread;
 }
 
@@ -109,6 +111,22 @@ test('a lock that nothing but retention ran into: the store is there again when 
   lock.exec('commit');
   lock.close();
   await expect.poll(() => store.isUp(), PATIENTLY).toBe(true);
+});
+
+describePostgres((postgres) => {
+  test('a question that takes too long is refused, and nobody else is', async () => {
+    const url = await postgres().newDatabase();
+    const { store } = await begin([], url);
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    await client.query('begin; lock table linked_identities in access exclusive mode');
+    const asked = store.people.identitiesOf('usr_a');
+    await expect(asked).rejects.toMatchObject({ code: 'store_down', message: expect.stringContaining('57014') });
+    expect(await store.usage.requests({ limit: 1 })).toEqual({ requests: [] });
+    expect(health).toEqual([]);
+    await client.query('rollback');
+    await client.end();
+  });
 });
 
 test('calls reach the groups, and their refusals come back as what they are', async () => {

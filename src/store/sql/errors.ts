@@ -32,6 +32,14 @@ export function isAboutContent(error: StoreError): boolean {
   return typeof code === 'string' && POSTGRES_CONTENT.test(code);
 }
 
+/** A statement that took too long, a deadlock, two writes at once, a lock. */
+const POSTGRES_PASSING = new Set(['57014', '40P01', '40001', '55P03']);
+
+/** Whether it says something of this one statement, and nothing of the store: others go on. */
+export function isPassing({ cause }: StoreError): boolean {
+  return POSTGRES_PASSING.has(String((cause as { code?: unknown } | undefined)?.code));
+}
+
 function sqliteError(errcode: number, cause: unknown): StoreError {
   // Extended codes carry the primary one in their low byte.
   const primary = errcode & 0xff;
