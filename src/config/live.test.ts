@@ -1,4 +1,5 @@
 import { open, rename, rm, symlink } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 
 import { CATALOG, configFolder } from '../../test/support/config-files.ts';
@@ -196,6 +197,20 @@ it('reports a swap that failed and stays with the old snapshot', async () => {
   state.applyFails = false;
   expect(await live.reloadNow()).toMatchObject({ outcome: 'swapped', snapshot: { version: 2 } });
   expect(applied).toHaveLength(1);
+});
+
+it('tries again what could not be put in force, though no file changes, and says so once', async () => {
+  const { files, applied, reports, state } = await watching({ 'gateway.yaml': keyFile('a'), secret: 'k-3f9a1c77e2b84d05' });
+  state.applyFails = true;
+  await files.write('gateway.yaml', keyFile('b'));
+  await vi.waitFor(() => expect(state.loads).toBeGreaterThan(4));
+  expect(reports.map(({ outcome }) => outcome)).toEqual(['failed']);
+  state.applyFails = false;
+  await vi.waitFor(() => expect(names(applied.at(-1))).toEqual(['b']));
+  expect(reports.map(({ outcome }) => outcome)).toEqual(['failed', 'swapped']);
+  const { loads } = state;
+  await sleep(50);
+  expect(state.loads).toBe(loads);
 });
 
 it('stops', async () => {

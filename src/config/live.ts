@@ -19,7 +19,7 @@ export type Reload =
   | { outcome: 'unchanged'; hash: string }
   /** The files are wrong; the old snapshot stays. */
   | { outcome: 'refused'; issues: ConfigIssue[] }
-  /** Loading or applying broke; the old snapshot stays. */
+  /** Loading or applying broke; the old snapshot stays, and it is tried again. */
   | { outcome: 'failed'; error: unknown };
 
 export interface LiveOptions {
@@ -84,6 +84,8 @@ function createReloader({ load, apply, ...start }: LiveOptions) {
   // Nothing is known of the time between the first load and now, so the first look finds a change.
   let seen = '';
   let lastComplaint = '';
+  /** What was loaded could not be put in force, for a reason that may pass. */
+  let isOwed = false;
 
   /** What was read while a file changed is read again. */
   const loadUnchanged = async (triesLeft = MAX_TRIES): Promise<{ before: string; candidate: Candidate }> => {
@@ -97,11 +99,14 @@ function createReloader({ load, apply, ...start }: LiveOptions) {
     if (!candidate.ok) return { outcome: 'refused', issues: candidate.issues };
     const { settled = () => undefined } = candidate;
     if (candidate.snapshot.hash === current.hash) {
+      isOwed = false;
       settled();
       return { outcome: 'unchanged', hash: current.hash };
     }
     const snapshot = { ...candidate.snapshot, version: current.version + 1 };
+    isOwed = true;
     const late = await apply(snapshot);
+    isOwed = false;
     current = snapshot;
     settled();
     return { outcome: 'swapped', snapshot, late };
@@ -116,19 +121,26 @@ function createReloader({ load, apply, ...start }: LiveOptions) {
       files = candidate.files;
       return swap(candidate);
     },
+    /** Also where nothing did, and what was found before is still to be put in force. */
     async hasChanged(): Promise<boolean> {
+      if (isOwed) return true;
       const now = await fingerprint(files);
       if (now === seen) return false;
       await delay(SETTLE_MS, undefined, { ref: false });
       return now === (await fingerprint(files));
     },
     isNews(result: Reload): boolean {
-      const complaint = result.outcome === 'refused' ? JSON.stringify(result.issues) : '';
+      const complaint = complaintOf(result);
       const isRepeated = complaint !== '' && complaint === lastComplaint;
       lastComplaint = complaint;
       return result.outcome !== 'unchanged' && !isRepeated;
     },
   };
+}
+
+function complaintOf(result: Reload): string {
+  if (result.outcome === 'refused') return JSON.stringify(result.issues);
+  return result.outcome === 'failed' ? String(result.error) : '';
 }
 
 type Queue = <Result>(work: () => Promise<Result>) => Promise<Result>;
