@@ -1,8 +1,10 @@
 /** What an attempt may cost: by which price, and at most how much. */
 import type { PricedTarget, Provider } from '../config/snapshot.ts';
+import type { DialectId } from '../core/dialect-id.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { ModelBounds, Price, PriceState } from '../core/price.ts';
 import { NO_USAGE } from '../core/usage.ts';
+import { modelTraits } from '../dialects/anthropic-messages/models.ts';
 import { readNumber, scanObject } from '../lib/json-scan.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
 import { type RequestShape, isSet } from '../ledger/request-shape.ts';
@@ -50,7 +52,7 @@ export function wantedBy(exchange: Exchange, body: ClientBody, { target, priceSt
     shape,
     price,
     inputNanoUsd: price === undefined ? 0 : leastCost(price, plane.estimator.inputTokens(kind, requestBytes)),
-    hidden: hidesOutput(shape, { price, bounds, provider }),
+    hidden: hidesOutput(shape, { price, bounds, dialect: provider.dialect, upstreamModel: target.upstreamModel }),
     choices: 1,
     cappable: !shape.dropped.includes(capName(surface, provider)),
     kind,
@@ -124,13 +126,18 @@ function hiddenUnits({ unsupported = [] }: Extract<PriceState, { status: 'priced
 
 const REASONING = ['reasoning_effort', 'reasoning', 'thinking', 'output_config'] as const;
 
-/** Reasoning that is billed and not shown. Claude reasons where it is asked to; other models that can may at any time. */
-function hidesOutput(
-  shape: RequestShape,
-  { price, bounds, provider }: { price: Price | undefined; bounds: ModelBounds; provider: Provider },
-): boolean {
+interface Reasoner {
+  price: Price | undefined;
+  bounds: ModelBounds;
+  dialect: DialectId;
+  upstreamModel: string;
+}
+
+/** Reasoning that is billed and not shown. Most of Claude reasons only where it is asked to; other models that can may at any time. */
+export function hidesOutput(shape: RequestShape, { price, bounds, dialect, upstreamModel }: Reasoner): boolean {
   for (const name of REASONING) if (isSet(shape, name)) return true;
-  return provider.dialect !== 'anthropic-messages' && (bounds.reasons === true || price?.reasoning !== undefined);
+  if (dialect === 'anthropic-messages' && /claude/i.test(upstreamModel)) return modelTraits(upstreamModel).alwaysThinks;
+  return bounds.reasons === true || price?.reasoning !== undefined;
 }
 
 /** The name under which the target takes a cap. */
