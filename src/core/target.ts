@@ -30,6 +30,12 @@ export interface Target {
   defaultParams?: Record<string, unknown>;
   /** Top-level parameters taken out of what is sent, by their name in the target's own dialect. */
   dropParams?: readonly string[];
+  /** Which requests it serves; see routing/filters.ts. */
+  tags?: readonly string[];
+  /** Where it runs: `eu-west-1`. */
+  region?: string;
+  /** What its model can do; absent: nobody knows. */
+  capabilities?: readonly string[];
 }
 
 /** Where an attempt goes: an endpoint of a provider with one of its credentials, ready to send. */

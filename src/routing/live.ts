@@ -16,6 +16,11 @@ export interface LiveTargets {
   firstContentMs(place: number, nowMs: number): number | undefined;
   /** Smoothed time per output token behind the first content, ms; undefined: not known. */
   perTokenMs(place: number, nowMs: number): number | undefined;
+  /**
+   * For how long attempts have waited there for their first content without any of them getting it, ms; 0: none waits. It tells a target that hangs
+   * before its timeouts do. Where it is not kept, nothing is concluded from silence.
+   */
+  waitingMs?(place: number, nowMs: number): number;
   /** Wall clock of the last attempt sent there, ms; 0: never. */
   lastSentMs(place: number): number;
   /** Share of the target's own limits in use, 0 to 1 each; 0 where there is no limit. */
