@@ -51,6 +51,19 @@ test('no two secrets are read from one variable, whatever the names', async () =
   expect(providers['lab-1']?.api_key).toBe('${env:LAB_1_API_KEY}');
 });
 
+test('a key of the store that one of the file stands before does not come alive in the file', async () => {
+  const state = stateOf([], {
+    keys: [
+      { name: 'ci', key: '${env:CI}' },
+      { name: 'dev', key: '${env:DEV}', team: 'team_a' },
+    ],
+  });
+  const keys = [key(1, { name: 'ci' }), key(2, { name: 'dev', team: 'team_a' }), key(3, { name: 'dev' })];
+  const text = await exportYaml(state, storeOf(keys), 0);
+  expect((parse(text) as Exported).keys.map(({ name }) => name)).toEqual(['ci', 'dev', 'dev key_000003']);
+  expect(text).toContain('# Left out: key ci (key_000001): a key of the file of its name is in its place.');
+});
+
 test('a great many keys hold nobody up, and are all there', async () => {
   const watch = { turns: 0 };
   const timer = setInterval(() => void watch.turns++, 0);

@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import type { ApiSection } from '../../config/api-document.ts';
 import type { LayerEntry } from '../../config/layers.ts';
 import { escaped } from '../../config/references.ts';
+import { keyIdentity } from '../../core/directory.ts';
 import type { Key } from '../../store/ports/entities.ts';
 import type { Store } from '../../store/store.ts';
 import { isoOf } from '../contract/fields.ts';
@@ -21,9 +22,10 @@ const STORED = ['org', 'team', 'user', 'service'] as const;
 type Stored = (typeof STORED)[number];
 
 export async function exportYaml(state: InForce, store: Pick<Store, 'entities'>, nowMs: number): Promise<string> {
-  const { keys: filed = [], ...others } = fileOnly(state) as { keys?: { name: string }[] };
+  const { keys: filed = [], ...others } = fileOnly(state) as { keys?: FiledKey[] };
   const keys = await listAll((afterId) => store.entities.list('key', { afterId, limit: PAGE }));
-  const { kept = [], left = [] } = Object.groupBy(keys, (key) => (canBeFiled(key) ? 'kept' : 'left'));
+  const whyNot = createWhyNot(filed);
+  const { kept = [], left = [] } = Object.groupBy(keys, (key) => (whyNot(key) === undefined ? 'kept' : 'left'));
   const variableFor = createVariables({ others, filed, providers: serving(state, 'providers').map(written) });
   const document = {
     ...others,
@@ -31,7 +33,11 @@ export async function exportYaml(state: InForce, store: Pick<Store, 'entities'>,
     models: serving(state, 'models').map(written),
     tags: Object.fromEntries(serving(state, 'tags').map((entry) => [entry.name, written(entry)])),
   };
-  const notes = [...leftOut(state), ...left.map(leftOutKey), ...(await entitiesAsNotes(store))];
+  const notes = [
+    ...leftOut(state),
+    ...left.map((key) => `Left out: key ${key.name} (${key.id}): ${whyNot(key)}.`),
+    ...(await entitiesAsNotes(store)),
+  ];
   const head = [
     `Exported ${isoOf(nowMs)}. It loads again once every reference can be resolved.`,
     'Credentials and keys cannot be read out of a running Signalbox: set the variables that are named here.',
@@ -41,9 +47,34 @@ export async function exportYaml(state: InForce, store: Pick<Store, 'entities'>,
   return [...parts, ...(notes.length === 0 ? [] : [commented(notes)])].join('\n');
 }
 
-/** What a file can say of a key. */
-function canBeFiled({ parent, principal }: Key): boolean {
-  return parent === undefined && principal?.startsWith('svc_') !== true;
+/** Of the file, as written. */
+interface FiledKey {
+  name: string;
+  user?: string;
+  team?: string;
+}
+
+/** Why a key of the store stays out of the file. */
+function createWhyNot(filed: readonly FiledKey[]): (key: Key) => string | undefined {
+  const identities = new Set(filed.map(({ name, user: principal, team }) => identityOf({ name, principal, team })));
+  return (key) => {
+    if (key.parent !== undefined) return `it descends from ${key.parent}, which a file cannot say`;
+    if (key.principal?.startsWith('svc_') === true) return 'a service account has it, which a file cannot say';
+    // It does not serve now, and would under another name.
+    return identities.has(identityOf(key)) ? 'a key of the file of its name is in its place' : undefined;
+  };
+}
+
+function identityOf({
+  name,
+  principal = '',
+  team = '',
+}: {
+  name: string;
+  principal?: string | undefined;
+  team?: string | undefined;
+}): string {
+  return keyIdentity({ name, principal, team });
 }
 
 /** Some at a time, some 5 ms each: a hundred thousand at once would hold everybody up for ten seconds. */
@@ -139,11 +170,6 @@ function leftOut({ layered }: InForce): string[] {
   return layered.entries
     .filter(({ origin, problem }) => origin === 'shadowed' || problem !== undefined)
     .map(({ section, name, origin, problem }) => `Left out: ${section} ${name} of the API: ${problem ?? origin}.`);
-}
-
-function leftOutKey({ name, id, parent }: Key): string {
-  const why = parent === undefined ? 'a service account has it' : `it descends from ${parent}`;
-  return `Left out: key ${name} (${id}): ${why}, which a file cannot say.`;
 }
 
 async function entitiesAsNotes({ entities }: Pick<Store, 'entities'>): Promise<string[]> {
