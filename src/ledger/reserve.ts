@@ -7,7 +7,9 @@
 import type { DialectId } from '../core/dialect-id.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { ModelBounds, Price, Rate } from '../core/price.ts';
+import { OPEN_BRACKET, QUOTE } from '../lib/ascii.ts';
 import { itemsWith } from '../lib/json-list.ts';
+import { type Span, readString, scanObject } from '../lib/json-scan.ts';
 import { billedApart } from './request-apart.ts';
 import { type RequestShape, hidesLetters, isSet, outputWish, says, timesSaid } from './request-shape.ts';
 
@@ -184,19 +186,23 @@ function namesKeptItems({ bytes, members }: RequestShape): boolean {
   const first = bytes.indexOf(ID, input.valueStart);
   if (first === -1 || first >= input.valueEnd) return false;
   const items = itemsWith(bytes, input, 'id');
-  return items === undefined || items.some(({ start, end, found }) => found.length > 0 && !isWhole(bytes, start, end));
+  return items === undefined || items.some(({ start, end, found }) => found.length > 0 && !isWhole(bytes.subarray(start, end)));
 }
 
-function isWhole(bytes: Buffer, start: number, end: number): boolean {
-  const item = JSON.parse(bytes.toString('utf8', start, end)) as {
-    type?: unknown;
-    content?: unknown;
-    encrypted_content?: unknown;
-  };
-  const { type = 'message', content, encrypted_content: encrypted } = item;
-  if (type === 'message') return typeof content === 'string' || Array.isArray(content);
-  if (type === 'reasoning') return typeof encrypted === 'string' && encrypted !== '';
-  return typeof type === 'string' && WHOLE_ITEMS.test(type);
+/** Not parsed: agents send megabytes of such items. */
+function isWhole(item: Buffer): boolean {
+  const scan = scanObject(item);
+  if (!scan.ok) return false;
+  const { members } = scan;
+  const type = members.has('type') ? readString(item, members.get('type')) : 'message';
+  if (type === 'message') return holds(item, members.get('content'), [QUOTE, OPEN_BRACKET]);
+  if (type === 'reasoning') return holds(item, members.get('encrypted_content'), [QUOTE]);
+  return type !== undefined && WHOLE_ITEMS.test(type);
+}
+
+/** The member is there, begins so, and is more than its two marks. */
+function holds(bytes: Buffer, span: Span | undefined, marks: readonly number[]): boolean {
+  return span !== undefined && span.valueEnd - span.valueStart > 2 && marks.includes(bytes[span.valueStart]!);
 }
 
 const IMAGE_URL = Buffer.from('_url"');
