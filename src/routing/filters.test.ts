@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { type FakeTarget, NOW_MS, REQUEST, poolOf } from '../../test/support/routing.ts';
+import type { Candidate } from './candidate.ts';
 import { obstacleOf } from './explain.ts';
 import { createPlanner } from './planner.ts';
 import type { RouteRequest } from './request.ts';
@@ -160,6 +161,19 @@ describe('health', () => {
     const full: FakeTarget = { limits: { rpm: 1, tpm: 1 }, live: { requestsUsed: 1.2, tokensUsed: 1 } };
     expect(filtered([full], {}).because).toEqual(['limits its own requests and tokens are used up']);
   });
+});
+
+test('what yields first: an open breaker, then used up limits, then what the table says of the model', () => {
+  const { pool, live } = poolOf([
+    { capabilities: [] },
+    { limits: { rpm: 1 }, live: { requestsUsed: 1 } },
+    { live: { breaker: 'open', openUntilMs: NOW_MS } },
+    { capabilities: [], live: { breaker: 'open', openUntilMs: NOW_MS } },
+  ]);
+  const planner = createPlanner({ pool, live, strategy: 'weighted', random: Math.random });
+  const tried: Candidate[] = [];
+  for (let at = 0; at < 4; at++) tried.push(planner.pick({ ...REQUEST, ...NEEDS_TOOLS }, tried, NOW_MS)!);
+  expect(tried.map(({ id }) => id)).toEqual(['p/c', 'p/b', 'p/a', 'p/d']);
 });
 
 test('the obstacle is what stands before the candidate that comes nearest', () => {
