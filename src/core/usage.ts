@@ -37,9 +37,12 @@ export const NO_USAGE: Readonly<Usage> = Object.freeze({
   webSearches: 0,
 });
 
+/** No attempt has more; a larger count is nonsense, and at the dearest price would outgrow what money is counted in. */
+const MOST_TOKENS = 1e9;
+
 /** A token count as providers send it: a non-negative integer, or nothing that counts. */
 export function count(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.trunc(value) : 0;
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.min(Math.trunc(value), MOST_TOKENS) : 0;
 }
 
 /** False: zeros, which some servers tell for what they do not count. No answer takes no tokens. */

@@ -237,6 +237,8 @@ function storeThreadOf(late: LateParts): StoreThread {
         up ? 'the store can be used' : 'the store cannot be used; facts wait in the journals',
       );
       if (late.supervisor !== undefined) late.control?.raise(up ? 'store.up' : 'store.down', undefined, { reason });
+      // An edit that was written as the store went down is not in force yet.
+      if (up) void late.live?.reloadNow();
     },
     onLag: (bytes) => {
       const { store } = late.snapshot?.() ?? {};
