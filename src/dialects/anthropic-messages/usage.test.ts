@@ -45,6 +45,27 @@ describe('usage', () => {
     expect(decodeUsage(undefined)).toBeUndefined();
   });
 
+  it('adds what summing up the conversation took, which the sums leave out', () => {
+    const iterations = [
+      {
+        type: 'compaction',
+        input_tokens: 5_000,
+        output_tokens: 700,
+        cache_read_input_tokens: 100,
+        cache_creation_input_tokens: 0,
+      },
+      { type: 'message', input_tokens: 10, output_tokens: 70, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 },
+    ];
+    const before = decodeUsage(RAW)!;
+    expect(decodeUsage({ ...RAW, iterations })).toEqual({
+      ...before,
+      inputTokens: before.inputTokens + 5_100,
+      outputTokens: before.outputTokens + 700,
+      cacheReadTokens: before.cacheReadTokens + 100,
+    });
+    expect(decodeUsage({ ...RAW, iterations: ['x', null, {}] })).toEqual(before);
+  });
+
   it('merges cumulative updates, absent and null fields leaving what was', () => {
     const merged = mergeUsage(RAW, { input_tokens: 20, cache_read_input_tokens: null, output_tokens: 70 });
     expect(merged).toEqual({ ...RAW, input_tokens: 20, output_tokens: 70 });

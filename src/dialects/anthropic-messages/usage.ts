@@ -18,6 +18,21 @@ export function mergeUsage(before: JsonObject | undefined, update: unknown): Jso
 /** Canonical counts of a raw `usage` object; undefined where there is none. */
 export function decodeUsage(raw: unknown): Usage | undefined {
   if (!isObject(raw)) return undefined;
+  const iterations: readonly unknown[] = Array.isArray(raw.iterations) ? raw.iterations : [];
+  return iterations.filter(isObject).filter(isCompaction).map(decodeCounts).reduce(sum, decodeCounts(raw));
+}
+
+/** Summing up a conversation that grew too long is billed beside the rest, and of all iterations it alone is not in the sums (SDK: `BetaIterationsUsage`). */
+function isCompaction({ type }: JsonObject): boolean {
+  return type === 'compaction';
+}
+
+function sum(left: Usage, right: Usage): Usage {
+  const names = Object.keys(NO_USAGE) as (keyof Usage)[];
+  return Object.fromEntries(names.map((name) => [name, left[name] + right[name]])) as unknown as Usage;
+}
+
+function decodeCounts(raw: JsonObject): Usage {
   const byLifetime = isObject(raw.cache_creation) ? raw.cache_creation : {};
   const write1h = count(byLifetime.ephemeral_1h_input_tokens);
   const cacheWriteTokens = count(raw.cache_creation_input_tokens) || write1h + count(byLifetime.ephemeral_5m_input_tokens);
