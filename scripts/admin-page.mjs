@@ -9,7 +9,7 @@ Everything that manages Signalbox is JSON over HTTP under \`/admin/v1\`, on the 
 version; this page and that document are made from the table that routes and validates.
 
 \`\`\`sh
-curl -X POST $URL/admin/v1/keys -H "Authorization: Bearer $SIGNALBOX_ADMIN_KEY" -H 'Content-Type: application/json' \\
+curl -X POST $SIGNALBOX_URL/admin/v1/keys -H "Authorization: Bearer $SIGNALBOX_ADMIN_KEY" -H 'Content-Type: application/json' \\
   -d '{"name": "ci", "team": "team_…", "models": ["gpt-4o"], "budget": {"limit_usd": 5, "window": "day"}}'
 \`\`\`
 
@@ -34,7 +34,7 @@ The admin key may everything. People come with a management token (\`sk-sb-admin
 ## How it speaks
 - Names are snake_case, times ISO 8601 in UTC, money USD as numbers (in CSV as exact decimals). Unknown fields are errors.
 - Lists answer \`{"data": […], "next": "…"}\`; hand \`next\` in as \`after\` for the next page.
-- PATCH leaves alone what it does not name; \`null\` takes an optional field away.
+- PATCH leaves alone what it does not name; \`null\` takes an optional field away. What it names it replaces whole: \`limits\` with all its members, \`budget\` and \`budgets\` all budgets, a list every item.
 - A secret is in the answer that mints it, and nowhere else.
 - People who are no admins of the installation make at most 120 changes a minute; beyond that 429 with \`Retry-After\`.
 - A change that is answered with 200 or 201 is in force in every worker; 202: it is stored, and a worker is late with it.
@@ -45,13 +45,30 @@ The admin key may everything. People come with a management token (\`sk-sb-admin
 Several roles: any of them, held where the thing stands.
 `;
 
+const REPORTS = `
+## Usage reports
+\`\`\`sh
+curl "$SIGNALBOX_URL/admin/v1/usage?by=team,model,day&since=2027-01-01&until=2027-02-01&format=csv&limit=10000" \\
+  -H "Authorization: Bearer $SIGNALBOX_ADMIN_KEY"
+signalbox usage --by key,model --since 2027-01-01 --csv
+\`\`\`
+- \`by\` takes up to two of \`key\`, \`principal\` (people and service accounts), \`team\`, \`org\`, \`tag\`, \`model\`, \`provider\`, \`end_user\`, and \`hour\` or \`day\`. Each of the eight is a
+  filter, too, and may be repeated: \`team=team_…&team=team_…\`.
+- \`since\` and \`until\` are dates, or dates and times with a zone; absent: the last 30 days. Hours and days are those of UTC.
+- Keys of the API, people, teams and organisations stand there by their ids, keys of the file by their names. An empty one: usage that belongs to none of that kind, such as calls without a valid key.
+- \`refused\` counts what Signalbox itself refused, \`failed\` what the upstream did not answer well, \`estimated_usd\` the part of \`spent_usd\` that rests on our own count.
+- At most \`limit\` rows (1,000 if absent, 10,000 at most); where there are more the JSON says \`"cut": true\`.
+- \`GET /requests\` lists single calls, by \`key\`, \`principal\`, \`team\`, \`org\`, \`end_user\`, \`model\`, \`provider\`, \`outcome\`, \`status\`, \`request_id\`, \`since\`, \`until\`.
+- What is spent of a budget in its present window stands beside it wherever its owner is shown: \`budgets[].spent_usd\`.
+`;
+
 const AUDIT = `
 ## The audit log
 Every change is in the log before it is made (\`begun\`), and what came of it before it is answered (\`done\` with before and after, or \`failed\`). If the log cannot be
 written, the change is refused with 503. A \`begun\` without a later row: the process ended in between, or the end could not be written.
 
 Each row carries an HMAC over the row before it and itself, under a key derived from this installation's secret. \`GET /admin/v1/audit/verify\`, or
-\`signalbox audit verify\` while no server runs, finds every row that was changed, inserted, reordered or taken from the middle by somebody without that secret. What it
+\`signalbox audit verify\` while no server runs (with the server's \`--data\`, \`--config\` and environment), finds every row that was changed, inserted, reordered or taken from the middle by somebody without that secret. What it
 cannot find: rows cut off at the end, and a history written anew by somebody who has the secret. For that, keep heads of the log elsewhere: the server writes one into its
 own log every 1,000 rows and every hour (\`audit log checkpoint\`), and \`--checkpoint seq:hash\` holds the audit log against it.
 `;
@@ -65,5 +82,5 @@ export function adminPage() {
     ]);
     return `### ${tag}\n${table(['Route', 'What', 'Who'], rows)}\n`;
   });
-  return `${INTRO}\n${sections.join('\n')}${AUDIT}`;
+  return `${INTRO}\n${sections.join('\n')}${REPORTS}${AUDIT}`;
 }

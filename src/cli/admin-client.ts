@@ -69,7 +69,8 @@ export function createAdminClient(flags: AdminFlags, io: CliIo): AdminClient {
     const collected = await collect(answer.body, { maxBytes: MAX_BYTES, contentLength: answer.headers['content-length'] });
     if (!('whole' in collected)) throw new CommandError(`${endpoint.shown} sent no whole answer`);
     const text = collected.whole.toString('utf8');
-    if (answer.status >= 300) throw new CommandError(complaintOf(answer.status, text));
+    if (answer.status >= 300)
+      throw new CommandError(`${complaintOf(answer.status, text)}${adviceOn(answer.status, endpoint.keyFrom)}`);
     const flat = Object.entries(answer.headers).map(([name, value]) => [name, String(value)]);
     return { status: answer.status, headers: Object.fromEntries(flat) as Record<string, string>, text };
   };
@@ -93,15 +94,21 @@ export function createAdminClient(flags: AdminFlags, io: CliIo): AdminClient {
 function endpointOf(flags: AdminFlags, io: CliIo) {
   const dataDir = dataPath(flags.data, io);
   const url = flags.url ?? io.env['SIGNALBOX_URL'];
-  const key = flags.adminKey ?? io.env['SIGNALBOX_ADMIN_KEY'] ?? keptKey(join(dataDir, 'admin-key'));
+  const { key, keyFrom } = keyOf(flags.adminKey, join(dataDir, 'admin-key'), io);
   if (key === undefined || key === '') {
     throw new CommandError('no admin key: set SIGNALBOX_ADMIN_KEY, or give --admin-key or the server’s --data directory');
   }
   const headers = { authorization: `Bearer ${key}` };
-  if (url !== undefined && url !== '') return { baseUrl: url.replace(/\/+$/, ''), headers, weight: 1, shown: url };
+  if (url !== undefined && url !== '') return { baseUrl: url.replace(/\/+$/, ''), headers, weight: 1, shown: url, keyFrom };
   const socketPath = controlSocketAddress(dataDir);
   if (!existsSync(socketPath)) throw new CommandError(`no server runs on ${dataDir}; name one by --url or SIGNALBOX_URL`);
-  return { baseUrl: 'http://signalbox', headers, weight: 1, socketPath, shown: `the server on ${dataDir}` };
+  return { baseUrl: 'http://signalbox', headers, weight: 1, socketPath, shown: `the server on ${dataDir}`, keyFrom };
+}
+
+function keyOf(flag: string | undefined, path: string, io: CliIo): { key: string | undefined; keyFrom: string } {
+  if (flag !== undefined) return { key: flag, keyFrom: '--admin-key' };
+  const set = io.env['SIGNALBOX_ADMIN_KEY'];
+  return set === undefined ? { key: keptKey(path), keyFrom: path } : { key: set, keyFrom: 'SIGNALBOX_ADMIN_KEY' };
 }
 
 /** The key that the first start minted; anybody else's eyes on it would make it worthless. */
@@ -113,6 +120,14 @@ function keptKey(path: string): string | undefined {
 
 function causeOf(error: Error): string {
   return error.cause === undefined ? error.message : errorText(error.cause);
+}
+
+/** What to do about it, where the API's own words are for programs. */
+function adviceOn(status: number, keyFrom: string): string {
+  if (status === 401) return `; the key came from ${keyFrom}`;
+  if (status === 412)
+    return ': somebody changed it in between; look with `config get`, and name the version that it shows by --from';
+  return '';
 }
 
 /** Every issue on a line of its own. */

@@ -16,10 +16,10 @@ export interface AuditFlags extends StoreFlags {
 export async function runAuditVerify(flags: AuditFlags, io: CliIo): Promise<number> {
   try {
     const checkpoints = (flags.checkpoint ?? []).map(checkpointOf);
-    const proof = await prove(flags, checkpoints, io);
+    const { proof, store } = await prove(flags, checkpoints, io);
     const intact = proof.faults.length === 0;
     if (flags.json === true) io.out(`${JSON.stringify({ intact, ...proof })}\n`);
-    else print(proof, io);
+    else print(proof, store, io);
     return intact ? 0 : 1;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
@@ -34,11 +34,16 @@ function checkpointOf(text: string): AuditHead {
   return { seq: Number(seq), hash };
 }
 
-async function prove(flags: AuditFlags, checkpoints: readonly AuditHead[], io: CliIo): Promise<ChainProof> {
+async function prove(
+  flags: AuditFlags,
+  checkpoints: readonly AuditHead[],
+  io: CliIo,
+): Promise<{ proof: ChainProof; store: string }> {
   const offline = await openOffline(flags, io);
   const { audit } = offline.store;
   try {
-    return await proveChain(auditKey(offline.dataDir.pepper), (seq, limit) => audit.after(seq, limit), checkpoints);
+    const proof = await proveChain(auditKey(offline.dataDir.pepper), (seq, limit) => audit.after(seq, limit), checkpoints);
+    return { proof, store: offline.name };
   } finally {
     await offline.close();
   }
@@ -51,11 +56,11 @@ const FAULTS: Readonly<Record<ChainProof['faults'][number]['fault'], string>> = 
   checkpoint: 'the log disagrees with the checkpoint, or ends before it',
 };
 
-function print({ rows, head, faults, confirmed }: ChainProof, io: CliIo): void {
+function print({ rows, head, faults, confirmed }: ChainProof, store: string, io: CliIo): void {
   for (const { seq, fault } of faults) io.err(`row ${seq}: ${FAULTS[fault]}\n`);
   const checked = confirmed === 0 ? '' : ` and ${confirmed} checkpoint${confirmed === 1 ? '' : 's'}`;
   const verdict = faults.length === 0 ? 'as it was written' : 'NOT as it was written';
-  io.out(`${rows} rows${checked} checked: the log is ${verdict}\n`);
+  io.out(`${store}: ${rows} rows${checked} checked: the log is ${verdict}\n`);
   if (rows > 0) io.out(`its head is ${head.seq}:${head.hash}\n`);
   io.out(LIMITS);
 }

@@ -1,13 +1,13 @@
 /** `signalbox config` and `signalbox export`: what is in force, and the layer that is edited over the API. */
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 
 import type { AdminClient } from './admin-client.ts';
 import { type Act, commandOf, manages } from './admin-command.ts';
 import { CommandError } from './command-error.ts';
 import type { CliIo } from './io.ts';
 import { type Row, printJson, printTable } from './print.ts';
+import { readYaml } from './read-yaml.ts';
 
 interface Applied {
   version: number;
@@ -58,9 +58,11 @@ function addReading(group: Command, io: CliIo): void {
     printTable(rows, ['section', 'name', 'origin', 'credential', 'problem'], io);
   });
   manages(commandOf(group, 'get', 'the document of the API, as YAML'), io, async ({ client, json }) => {
-    const document = await client.json<object>('GET', '/config/document');
-    if (json) printJson(document, io);
-    else io.out(stringify(document, { lineWidth: 0 }));
+    const { text, headers } = await client.ask('GET', '/config/document');
+    const document = JSON.parse(text) as object;
+    if (json) return printJson(document, io);
+    const version = /^"v(\d+)"$/.exec(headers['etag'] ?? '')?.[1];
+    io.out(`# version ${version}\n${stringify(document, { lineWidth: 0 })}`);
   });
   manages(commandOf(group, 'versions', 'its history, newest first'), io, async ({ client, json }) => {
     const page = await client.json<{ data: Row[] }>('GET', '/config/versions');
@@ -134,19 +136,8 @@ async function etagNow(client: AdminClient): Promise<string> {
 
 /** JSON is YAML. */
 async function read(path: string): Promise<object> {
-  const text = await readFile(path, 'utf8').catch(() => {
-    throw new CommandError(`${path} cannot be read`);
-  });
-  const value = parseOrComplain(text, path);
+  const value = await readYaml(path, { maxAliasCount: 0 });
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new CommandError(`${path} must hold a mapping of sections`);
   return value;
-}
-
-function parseOrComplain(text: string, path: string): unknown {
-  try {
-    return parse(text, { maxAliasCount: 0 }) as unknown;
-  } catch {
-    throw new CommandError(`${path} is not valid YAML`);
-  }
 }

@@ -2,13 +2,14 @@
 import type { Command } from 'commander';
 
 import { type Act, commandOf, manages } from './admin-command.ts';
-import { type FlagName, addFlags, fieldsOf } from './entity-flags.ts';
+import { type FlagName, addFlags, fieldsOf, withLimitsOf, withoutNone } from './entity-flags.ts';
 import type { CliIo } from './io.ts';
 import { type Row, printJson, printRecord, printTable } from './print.ts';
 
 interface Entity {
   plural: 'keys' | 'teams' | 'orgs' | 'users';
-  singular: string;
+  /** With its article. */
+  noun: string;
   columns: readonly string[];
   create: readonly FlagName[];
   update: readonly FlagName[];
@@ -22,15 +23,15 @@ const RULES = ['rpm', 'tpm', 'concurrent', 'budget'] as const;
 const ENTITIES: readonly Entity[] = [
   {
     plural: 'keys',
-    singular: 'key',
+    noun: 'a key',
     columns: ['id', 'name', 'shown', 'source', 'user', 'team', 'models', 'expires_at', 'blocked'],
-    create: ['models', 'user', 'team', 'org', 'tags', 'ips', 'expires', ...RULES],
-    update: ['name', 'models', 'tags', 'ips', 'expires', ...RULES],
+    create: ['models', 'user', 'serviceAccount', 'team', 'org', 'parent', 'task', 'tags', 'ips', 'expires', 'priority', ...RULES],
+    update: ['name', 'models', 'tags', 'ips', 'expires', 'priority', ...RULES],
     filters: ['user', 'team', 'org'],
   },
   {
     plural: 'teams',
-    singular: 'team',
+    noun: 'a team',
     columns: ['id', 'name', 'org', 'models', 'blocked'],
     create: ['org', 'models', ...RULES],
     update: ['name', 'models', ...RULES],
@@ -39,7 +40,7 @@ const ENTITIES: readonly Entity[] = [
   },
   {
     plural: 'orgs',
-    singular: 'org',
+    noun: 'an organisation',
     columns: ['id', 'name', 'models', 'blocked'],
     create: ['models', ...RULES],
     update: ['name', 'models', ...RULES],
@@ -48,7 +49,7 @@ const ENTITIES: readonly Entity[] = [
   },
   {
     plural: 'users',
-    singular: 'user',
+    noun: 'a user',
     columns: ['id', 'name', 'email', 'role', 'blocked'],
     create: ['email', 'role', 'models', ...RULES],
     update: ['name', 'email', 'role', 'models', ...RULES],
@@ -61,12 +62,13 @@ export function addEntityCommands(program: Command, io: CliIo): void {
     const group = program.command(entity.plural).description(`${entity.plural} of a running server`);
     addReading(group, entity, io);
     addWriting(group, entity, io);
-    if (entity.plural === 'keys') addKeyActions(group, io);
+    if (entity.plural === 'keys') addRotation(group, io);
+    addBlocking(group, entity, io);
     if (entity.memberRoles !== undefined) addMembers(group, entity, entity.memberRoles, io);
   }
 }
 
-function addReading(group: Command, { plural, singular, columns, filters }: Entity, io: CliIo): void {
+function addReading(group: Command, { plural, noun, columns, filters }: Entity, io: CliIo): void {
   const list = commandOf(group, 'list', `list ${plural}`).option('--search <text>', 'part of the name');
   manages(addFlags(list, filters), io, async ({ client, options, json }) => {
     const query = { ...(fieldsOf(options, filters) as Record<string, string>), search: options['search'] as string | undefined };
@@ -74,22 +76,25 @@ function addReading(group: Command, { plural, singular, columns, filters }: Enti
     if (json) printJson({ data: rows }, io);
     else printTable(rows, columns, io);
   });
-  const show = commandOf(group, 'show', `show one ${singular}`).argument('<id>');
+  const show = commandOf(group, 'show', `show ${noun}`).argument('<id>');
   manages(show, io, async ({ client, args: [id = ''], json }) => {
     shown(await client.json<Row>('GET', one(plural, id)), json, io);
   });
 }
 
-function addWriting(group: Command, { plural, singular, create, update }: Entity, io: CliIo): void {
-  const make = commandOf(group, 'create', `make a ${singular}; prints it`).argument('<name>');
+function addWriting(group: Command, { plural, noun, create, update }: Entity, io: CliIo): void {
+  const make = commandOf(group, 'create', `make ${noun}; prints it`).argument('<name>');
   manages(addFlags(make, create), io, async ({ client, args: [name], options, json }) => {
-    shown(await client.json<Row>('POST', `/${plural}`, { body: { name, ...fieldsOf(options, create) } }), json, io);
+    const fields = withoutNone(withLimitsOf(fieldsOf(options, create), {}));
+    shown(await client.json<Row>('POST', `/${plural}`, { body: { name, ...fields } }), json, io);
   });
-  const change = commandOf(group, 'update', `change a ${singular}: what is not given stays`).argument('<id>');
+  const change = commandOf(group, 'update', `change ${noun}: what is not given stays`).argument('<id>');
   manages(addFlags(change, update), io, async ({ client, args: [id = ''], options, json }) => {
-    shown(await client.json<Row>('PATCH', one(plural, id), { body: fieldsOf(options, update) }), json, io);
+    const fields = fieldsOf(options, update);
+    const body = fields['limits'] === undefined ? fields : withLimitsOf(fields, await client.json<Row>('GET', one(plural, id)));
+    shown(await client.json<Row>('PATCH', one(plural, id), { body }), json, io);
   });
-  const remove = commandOf(group, 'delete', `remove a ${singular}`).argument('<id>');
+  const remove = commandOf(group, 'delete', `remove ${noun}`).argument('<id>');
   manages(remove, io, async ({ client, args: [id = ''], json }) => {
     const gone = await client.json<Row>('DELETE', one(plural, id));
     if (json) printJson(gone, io);
@@ -97,36 +102,40 @@ function addWriting(group: Command, { plural, singular, create, update }: Entity
   });
 }
 
-function addKeyActions(group: Command, io: CliIo): void {
+function addRotation(group: Command, io: CliIo): void {
   const rotate = commandOf(group, 'rotate', 'give a key a new secret; prints it').argument('<id>');
   rotate.option('--grace <seconds>', 'for so long the old secret holds too', '0');
   manages(rotate, io, async ({ client, args: [id = ''], options, json }) => {
     const body = { grace_s: Number(options['grace']) };
     shown(await client.json<Row>('POST', `${one('keys', id)}/rotate`, { body }), json, io);
   });
+}
+
+function addBlocking(group: Command, { plural, noun }: Entity, io: CliIo): void {
   for (const action of ['block', 'unblock']) {
-    const command = commandOf(group, action, `${action} a key`).argument('<id>');
+    const command = commandOf(group, action, `${action} ${noun}`).argument('<id>');
     manages(command, io, async ({ client, args: [id = ''], json }) => {
-      shown(await client.json<Row>('POST', `${one('keys', id)}/${action}`), json, io);
+      const blocked = { body: { blocked: action === 'block' } };
+      const changed =
+        plural === 'keys'
+          ? await client.json<Row>('POST', `${one(plural, id)}/${action}`)
+          : await client.json<Row>('PATCH', one(plural, id), blocked);
+      shown(changed, json, io);
     });
   }
 }
 
-function addMembers(group: Command, { plural, singular }: Entity, roles: string, io: CliIo): void {
-  const list = commandOf(group, 'members', `list the members of a ${singular}`).argument('<id>');
+function addMembers(group: Command, { plural, noun }: Entity, roles: string, io: CliIo): void {
+  const list = commandOf(group, 'members', `list the members of ${noun}`).argument('<id>');
   manages(list, io, async ({ client, args: [id = ''], json }) => {
     const rows = await client.list<Row>(`${one(plural, id)}/members`);
     if (json) printJson({ data: rows }, io);
     else printTable(rows, ['user', 'role'], io);
   });
-  const add = commandOf(group, 'add', `add a member to a ${singular}, or change the role`).arguments('<id> <user>');
+  const add = commandOf(group, 'add', `add a member to ${noun}, or change the role`).arguments('<id> <user>');
   add.option('--role <role>', roles, 'member');
   manages(add, io, member('PUT', plural, io));
-  manages(
-    commandOf(group, 'remove', `take a member out of a ${singular}`).arguments('<id> <user>'),
-    io,
-    member('DELETE', plural, io),
-  );
+  manages(commandOf(group, 'remove', `take a member out of ${noun}`).arguments('<id> <user>'), io, member('DELETE', plural, io));
 }
 
 function member(method: 'PUT' | 'DELETE', plural: string, io: CliIo): Act {

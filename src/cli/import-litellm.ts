@@ -3,8 +3,8 @@
  * made by an earlier run is found again by its LiteLLM id and left as it is.
  */
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
-import { parse, stringify } from 'yaml';
+import { writeFile } from 'node:fs/promises';
+import { stringify } from 'yaml';
 
 import { type ImportedConfig, importLitellmConfig } from '../control/import/litellm-config.ts';
 import { type EntityPlan, planEntities } from '../control/import/litellm-entities.ts';
@@ -15,6 +15,7 @@ import type { CliIo } from './io.ts';
 import { type Outcome, carryOut } from './litellm-carry-out.ts';
 import { readLitellmDatabase } from './litellm-database.ts';
 import { printJson } from './print.ts';
+import { readYaml } from './read-yaml.ts';
 
 export interface ImportFlags extends AdminFlags {
   database?: string;
@@ -24,25 +25,17 @@ export interface ImportFlags extends AdminFlags {
 
 /** Throws CommandError. */
 export async function importLitellm(path: string, flags: ImportFlags, io: CliIo): Promise<void> {
-  const imported = importLitellmConfig(await readYaml(path), { row: catalogRow, ids: CATALOG.map(({ id }) => id) });
-  const yaml = stringify(imported.config, { lineWidth: 0 });
+  const imported = importLitellmConfig(await readYaml(path, { maxAliasCount: 1_000 }), {
+    row: catalogRow,
+    ids: CATALOG.map(({ id }) => id),
+  });
+  const yaml = stringify(imported.config, { lineWidth: 0, aliasDuplicateObjects: false });
   const plan = flags.database === undefined ? undefined : await planOf(flags.database, imported, io);
   // Before the file is written: a server that is not there is no reason for half an import.
   const client = plan === undefined || flags.dryRun === true ? undefined : createAdminClient(flags, io);
   if (flags.dryRun !== true) await writeOut(yaml, flags, io);
   const made = plan === undefined || client === undefined ? undefined : await carryOut(plan, client);
   report({ imported, plan, made, flags }, io);
-}
-
-async function readYaml(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch(() => {
-    throw new CommandError(`${path} cannot be read`);
-  });
-  try {
-    return parse(text, { maxAliasCount: 1_000 }) as unknown;
-  } catch {
-    throw new CommandError(`${path} is not valid YAML`);
-  }
 }
 
 async function planOf(url: string, { groups }: ImportedConfig, io: CliIo): Promise<EntityPlan> {

@@ -43,6 +43,7 @@ export async function readLitellmDatabase(url: string): Promise<LitellmRows> {
 /** The driver throws for what is no URL. */
 function clientOf(url: string): Client {
   try {
+    if (!/^postgres(ql)?:\/\//.test(url)) throw new Error('the driver takes a bare word for a host');
     return new Client({ connectionString: url, statement_timeout: TIMEOUT_MS, connectionTimeoutMillis: 10_000 });
   } catch {
     throw new CommandError('--database must be a URL that begins with postgres://, or `env`');

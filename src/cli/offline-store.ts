@@ -19,6 +19,8 @@ export interface StoreFlags {
 
 export interface OfflineStore {
   store: Store;
+  /** Which one it is, for people. */
+  name: string;
   dataDir: DataDir;
   close(): Promise<void>;
 }
@@ -27,18 +29,31 @@ export interface OfflineStore {
 export async function openOffline(flags: StoreFlags, io: CliIo): Promise<OfflineStore> {
   const path = dataPath(flags.data, io);
   if (!existsSync(path)) throw new StartError(`there is no data directory ${path}`);
-  const url = await configuredUrl(flags.config, io);
-  const dataDir = openDataDir(path);
+  const location = storeLocation(path, await configuredUrl(flags.config, io));
+  const isFile = !location.startsWith('postgres');
+  // An empty one made here would prove nothing, and say that all is well.
+  if (isFile && !existsSync(location))
+    throw new StartError(`there is no store ${location}; name the file that configures it by --config`);
+  const dataDir = lockedDataDir(path);
   try {
-    const store = await openStore(storeLocation(path, url));
+    const store = await openStore(location);
     const close = async (): Promise<void> => {
       await store.close();
       dataDir.release();
     };
-    return { store, dataDir, close };
+    return { store, name: isFile ? location : 'PostgreSQL', dataDir, close };
   } catch (error) {
     dataDir.release();
     throw new StartError(`the store cannot be opened: ${errorText(error)}`);
+  }
+}
+
+function lockedDataDir(path: string): DataDir {
+  try {
+    return openDataDir(path);
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    throw new StartError(`${error.message}; this command works on it while no server runs`);
   }
 }
 

@@ -13,9 +13,9 @@ export interface VerifyFlags extends StoreFlags {
 /** Answers the exit code: 1 where a counter differs. */
 export async function runVerify(flags: VerifyFlags, io: CliIo): Promise<number> {
   try {
-    const proof = await prove(flags, io);
+    const { proof, store } = await prove(flags, io);
     if (flags.json === true) io.out(`${JSON.stringify(proof)}\n`);
-    else print(proof, io);
+    else print(proof, store, io);
     return proof.differences.length === 0 ? 0 : 1;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
@@ -24,20 +24,20 @@ export async function runVerify(flags: VerifyFlags, io: CliIo): Promise<number> 
   }
 }
 
-async function prove(flags: StoreFlags, io: CliIo): Promise<LedgerProof> {
+async function prove(flags: StoreFlags, io: CliIo): Promise<{ proof: LedgerProof; store: string }> {
   const offline = await openOffline(flags, io);
   try {
-    return await offline.store.ledger.verify();
+    return { proof: await offline.store.ledger.verify(), store: offline.name };
   } finally {
     await offline.close();
   }
 }
 
-function print({ entries, counters, nanoUsd, sinceMs, differences }: LedgerProof, io: CliIo): void {
+function print({ entries, counters, nanoUsd, sinceMs, differences }: LedgerProof, store: string, io: CliIo): void {
   for (const difference of differences) io.err(`${lineOf(difference)}\n`);
   const since = sinceMs === 0 ? '' : `, from ${new Date(sinceMs).toISOString()} on`;
   const verdict = differences.length === 0 ? 'all are the sum of their entries' : 'some are not the sum of their entries';
-  io.out(`${entries} entries of ${formatUsd(nanoUsd)} USD, ${counters} counters${since}: ${verdict}\n`);
+  io.out(`${store}: ${entries} entries of ${formatUsd(nanoUsd)} USD, ${counters} counters${since}: ${verdict}\n`);
 }
 
 function lineOf({ scope, quarterMs, countedNanoUsd, recordedNanoUsd }: LedgerDifference): string {

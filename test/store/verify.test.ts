@@ -1,5 +1,5 @@
 /** `signalbox verify`, as an operator runs it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -36,7 +36,7 @@ function verify(...more: string[]): ReturnType<typeof runSignalbox> {
 
 test('counters that are the sum of their entries', async () => {
   const { code, stdout } = await verify();
-  expect(stdout).toBe('2 entries of 0.000002 USD, 6 counters: all are the sum of their entries\n');
+  expect(stdout).toBe(`${join(dataDir, 'money.db')}: 2 entries of 0.000002 USD, 6 counters: all are the sum of their entries\n`);
   expect(code).toBe(0);
 });
 
@@ -54,6 +54,14 @@ test('a counter that somebody changed', async () => {
     nanoUsd: 2_000,
     differences: [{ scope: 'team:team_a', countedNanoUsd: 1 }],
   });
+});
+
+test('a store that is not there is not made, and not called sound', async () => {
+  const other = join(home, 'other.yaml');
+  writeFileSync(other, 'store: { url: elsewhere.db }\n');
+  const done = await runSignalbox(['verify', '--config', other, '--data', dataDir]);
+  expect(done).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('--config') });
+  expect(existsSync(join(dataDir, 'elsewhere.db'))).toBe(false);
 });
 
 test('what is not there is said', async () => {
