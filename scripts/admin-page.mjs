@@ -33,6 +33,7 @@ The admin key may everything. People come with a management token (\`sk-sb-admin
 
 ## How it speaks
 - Names are snake_case, times ISO 8601 in UTC, money USD as numbers (in CSV as exact decimals). Unknown fields are errors.
+- What the data plane recorded is shown as it was recorded, in camelCase: \`detail\` of a request, \`details\` of an event.
 - Lists answer \`{"data": […], "next": "…"}\`; hand \`next\` in as \`after\` for the next page.
 - PATCH leaves alone what it does not name; \`null\` takes an optional field away. What it names it replaces whole: \`limits\` with all its members, \`budget\` and \`budgets\` all budgets, a list every item.
 - A secret is in the answer that mints it, and nowhere else.
@@ -55,7 +56,8 @@ signalbox usage --by key,model --since 2027-01-01 --csv
 - \`by\` takes up to two of \`key\`, \`principal\` (people and service accounts), \`team\`, \`org\`, \`tag\`, \`model\`, \`provider\`, \`end_user\`, and \`hour\` or \`day\`. Each of the eight is a
   filter, too, and may be repeated: \`team=team_…&team=team_…\`.
 - \`since\` and \`until\` are dates, or dates and times with a zone; absent: the last 30 days. Hours and days are those of UTC.
-- Keys of the API, people, teams and organisations stand there by their ids, keys of the file by their names. An empty one: usage that belongs to none of that kind, such as calls without a valid key.
+- Keys of the API, people, teams and organisations stand there by their ids, keys of the file by their names. An empty one: usage that belongs to none of that kind, such as calls without a valid key. Calls
+  that name no end user are in no report by \`end_user\`.
 - \`refused\` counts what Signalbox itself refused, \`failed\` what the upstream did not answer well, \`estimated_usd\` the part of \`spent_usd\` that rests on our own count.
 - At most \`limit\` rows (1,000 if absent, 10,000 at most); where there are more the JSON says \`"cut": true\`.
 - \`GET /requests\` lists single calls, by \`key\`, \`principal\`, \`team\`, \`org\`, \`end_user\`, \`model\`, \`provider\`, \`outcome\`, \`status\`, \`request_id\`, \`since\`, \`until\`.
