@@ -1,4 +1,4 @@
-/** `signalbox keys | teams | orgs | users`: the same actions on each, over the admin API. */
+/** `signalbox keys | teams | orgs | users | service-accounts`: the same actions on each, over the admin API. */
 import type { Command } from 'commander';
 
 import { type Act, commandOf, manages } from './admin-command.ts';
@@ -7,7 +7,7 @@ import type { CliIo } from './io.ts';
 import { type Row, printJson, printRecord, printTable } from './print.ts';
 
 interface Entity {
-  plural: 'keys' | 'teams' | 'orgs' | 'users';
+  plural: 'keys' | 'teams' | 'orgs' | 'users' | 'service-accounts';
   /** With its article. */
   noun: string;
   columns: readonly string[];
@@ -55,11 +55,19 @@ const ENTITIES: readonly Entity[] = [
     update: ['name', 'email', 'role', 'models', ...RULES],
     filters: [],
   },
+  {
+    plural: 'service-accounts',
+    noun: 'a service account',
+    columns: ['id', 'name', 'team', 'org', 'models', 'blocked'],
+    create: ['team', 'models', ...RULES],
+    update: ['name', 'models', ...RULES],
+    filters: ['team'],
+  },
 ];
 
 export function addEntityCommands(program: Command, io: CliIo): void {
   for (const entity of ENTITIES) {
-    const group = program.command(entity.plural).description(`${entity.plural} of a running server`);
+    const group = program.command(entity.plural).description(`${entity.plural.replace('-', ' ')} of a running server`);
     addReading(group, entity, io);
     addWriting(group, entity, io);
     if (entity.plural === 'keys') addRotation(group, io);
@@ -69,7 +77,7 @@ export function addEntityCommands(program: Command, io: CliIo): void {
 }
 
 function addReading(group: Command, { plural, noun, columns, filters }: Entity, io: CliIo): void {
-  const list = commandOf(group, 'list', `list ${plural}`).option('--search <text>', 'part of the name');
+  const list = commandOf(group, 'list', `list ${plural.replace('-', ' ')}`).option('--search <text>', 'part of the name');
   manages(addFlags(list, filters), io, async ({ client, options, json }) => {
     const query = { ...(fieldsOf(options, filters) as Record<string, string>), search: options['search'] as string | undefined };
     const rows = await client.list<Row>(`/${plural}`, query);

@@ -64,7 +64,15 @@ export async function run(argv: string[]): Promise<void> {
       const { runSchema } = await import('./schema.ts');
       process.exitCode = runSchema(io);
     });
+  refuseUnknown(program, argv[2]);
   await program.parseAsync(argv);
+}
+
+/** `serve` is the default, and would take the word for an argument of its own. */
+function refuseUnknown(program: Command, word: string | undefined): void {
+  if (word === undefined || word.startsWith('-') || word === 'help' || program.commands.some((each) => each.name() === word))
+    return;
+  program.error(`error: there is no command ${word}; signalbox --help lists them`);
 }
 
 function wholeNumber(text: string): number {

@@ -119,6 +119,19 @@ describe('keys, teams, people', () => {
     });
   });
 
+  test('service accounts are made, have keys, and are removed with them', async () => {
+    const org = await json<Made>('orgs', 'create', 'Programs');
+    const team = await json<Made>('teams', 'create', 'Robots', '--org', org.id);
+    const account = await json<Made>('service-accounts', 'create', 'rag', '--team', team.id, '--rpm', '60');
+    const key = await json<Made>('keys', 'create', 'rag-1', '--service-account', account.id, '--team', team.id);
+    expect(await json('service-accounts', 'list', '--team', team.id)).toMatchObject({ data: [{ id: account.id, name: 'rag' }] });
+    expect(await chat(key.key)).toBe(200);
+    await json('service-accounts', 'delete', account.id);
+    expect(await chat(key.key)).toBe(401);
+    await json('teams', 'delete', team.id);
+    await json('orgs', 'delete', org.id);
+  });
+
   test('people and teams are blocked, and with them their keys', async () => {
     const user = await json<Made>('users', 'create', 'Eve');
     const key = await json<Made>('keys', 'create', 'hers too', '--user', user.id);
@@ -278,6 +291,7 @@ describe('where and as whom', () => {
       code: 1,
       stderr: expect.stringContaining('--rpm must be a whole number'),
     });
+    expect(await cli('frobnicate')).toMatchObject({ code: 1, stderr: expect.stringContaining('no command frobnicate') });
     const torn = join(home, 'torn.yaml');
     writeFileSync(torn, 'models: []\n providers: {}\n');
     expect(await cli('config', 'validate', torn)).toMatchObject({
