@@ -49,7 +49,7 @@ Several roles: any of them, held where the thing stands.
 const REPORTS = `
 ## Usage reports
 \`\`\`sh
-curl "$SIGNALBOX_URL/admin/v1/usage?by=team,model,day&since=2027-01-01&until=2027-02-01&format=csv&limit=10000" \\
+curl "$SIGNALBOX_URL/admin/v1/usage?by=team,model,day&since=2027-01-01&until=2027-02-01&format=csv" \\
   -H "Authorization: Bearer $SIGNALBOX_ADMIN_KEY"
 signalbox usage --by key,model --since 2027-01-01 --csv
 \`\`\`
@@ -59,7 +59,7 @@ signalbox usage --by key,model --since 2027-01-01 --csv
 - Keys of the API, people, teams and organisations stand there by their ids, keys of the file by their names. An empty one: usage that belongs to none of that kind, such as calls without a valid key. Calls
   that name no end user are in no report by \`end_user\`.
 - \`refused\` counts what Signalbox itself refused, \`failed\` what the upstream did not answer well, \`estimated_usd\` the part of \`spent_usd\` that rests on our own count.
-- At most \`limit\` rows (1,000 if absent, 10,000 at most); where there are more the JSON says \`"cut": true\`.
+- At most \`limit\` rows (absent: 1,000, as CSV 10,000; 10,000 at most); where there are more the JSON says \`"cut": true\`, and CSV has \`x-signalbox-cut: true\` in its head.
 - \`GET /requests\` lists single calls, by \`key\`, \`principal\`, \`team\`, \`org\`, \`end_user\`, \`model\`, \`provider\`, \`outcome\`, \`status\`, \`request_id\`, \`since\`, \`until\`.
 - What is spent of a budget in its present window stands beside it wherever its owner is shown: \`budgets[].spent_usd\`.
 `;

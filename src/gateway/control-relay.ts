@@ -22,7 +22,6 @@ const FORWARDED = [
   'origin',
   'sec-fetch-site',
   'user-agent',
-  'x-signalbox-key',
 ];
 const RETURNED = [
   'content-type',
@@ -36,6 +35,7 @@ const RETURNED = [
   'set-cookie',
   'www-authenticate',
   'x-content-type-options',
+  'x-signalbox-cut',
   'allow',
 ];
 /** What the control plane reads at most. */

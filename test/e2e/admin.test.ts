@@ -334,6 +334,11 @@ describe('usage', () => {
       headers: { authorization: `Bearer ${ADMIN_KEY}` },
     });
     expect(csv.headers['content-type']).toContain('text/csv');
+    expect(csv.headers['x-signalbox-cut']).toBe('false');
+    const cut = await ask(`${box.url}/admin/v1/usage?by=model,key&key=${String(key.id)}&format=csv&limit=1`, {
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    });
+    expect(cut.headers['x-signalbox-cut']).toBe('true');
     const [head, first] = csv.text.split('\r\n');
     expect(head).toBe(
       'model,key,requests,refused,failed,attempts,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,reasoning_tokens,spent_usd,estimated_usd,total_ms',

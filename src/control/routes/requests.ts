@@ -103,6 +103,11 @@ function requestsSeenBy(actor: Actor): Visible | undefined {
   return { ...ledBy(actor), principals: actor.kind === 'user' ? [actor.id] : [] };
 }
 
+/** To hundredths. */
+function rounded(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}
+
 function viewOf(request: RequestLine): z.input<typeof line> {
   const { atMs, requestId, endUser, inputTokens, outputTokens, cacheReadTokens, costNanoUsd, firstByteMs, totalMs, ...same } =
     request;
@@ -115,7 +120,7 @@ function viewOf(request: RequestLine): z.input<typeof line> {
     output_tokens: outputTokens,
     cache_read_tokens: cacheReadTokens,
     cost_usd: costNanoUsd === undefined ? undefined : usdOf(costNanoUsd),
-    first_byte_ms: firstByteMs,
-    total_ms: totalMs,
+    first_byte_ms: firstByteMs === undefined ? undefined : rounded(firstByteMs),
+    total_ms: rounded(totalMs),
   };
 }

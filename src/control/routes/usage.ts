@@ -63,8 +63,11 @@ const query = z.strictObject({
     .describe(`Up to two of ${USAGE_ENTITIES.join(', ')}, and \`hour\` or \`day\`; separated by commas.`),
   since: queryTime.exactOptional().describe(`Rounded down to the hour. Absent: ${DEFAULT_DAYS} days back.`),
   until: queryTime.exactOptional().describe('Absent: now.'),
-  limit: queryInt(1, MAX_ROWS).default(DEFAULT_ROWS),
-  format: z.enum(['json', 'csv']).default('json'),
+  limit: queryInt(1, MAX_ROWS).exactOptional().describe(`Rows; absent: ${DEFAULT_ROWS}, as CSV ${MAX_ROWS}.`),
+  format: z
+    .enum(['json', 'csv'])
+    .default('json')
+    .describe('CSV has `x-signalbox-cut: true` in its head where there are more rows.'),
   ...filters,
 });
 type Query = z.output<typeof query>;
@@ -81,7 +84,9 @@ export const usageRoutes = [
       const asked = askedReport(query, services.nowMs());
       const within = usageSeenBy(actor);
       const { rows, isCut } = await services.store.usage.report({ ...asked, ...(within !== undefined && { within }) });
-      if (query.format === 'csv') return { text: csvOf(asked, rows), contentType: CSV_TYPE };
+      if (query.format === 'csv') {
+        return { text: csvOf(asked, rows), contentType: CSV_TYPE, headers: { 'x-signalbox-cut': String(isCut) } };
+      }
       return { body: { since: isoOf(asked.sinceMs), until: isoOf(asked.untilMs), data: rows.map(viewOf), cut: isCut } };
     },
   }),
@@ -93,7 +98,7 @@ export function usageSeenBy(actor: Actor): Visible | undefined {
   return actor.kind === 'user' ? { orgs: ledBy(actor).orgs, teams: Object.keys(actor.teams), principals: [actor.id] } : {};
 }
 
-function askedReport({ by, since, until, limit, ...rest }: Query, nowMs: number): ReportQuery {
+function askedReport({ by, since, until, limit, format, ...rest }: Query, nowMs: number): ReportQuery {
   const times = by.filter((each) => each === 'hour' || each === 'day');
   const entities = [...new Set(by.filter((each) => each !== 'hour' && each !== 'day'))];
   if (times.length > 1 || entities.length > 2)
@@ -108,7 +113,14 @@ function askedReport({ by, since, until, limit, ...rest }: Query, nowMs: number)
   const untilMs = until ?? nowMs;
   const sinceMs = since ?? untilMs - DEFAULT_DAYS * DAY_MS;
   if (sinceMs >= untilMs) throw invalidInput([{ param: 'since', message: 'must be before `until`' }]);
-  return { by: entities, ...(every !== undefined && { every }), sinceMs, untilMs, where, limit };
+  return {
+    by: entities,
+    ...(every !== undefined && { every }),
+    sinceMs,
+    untilMs,
+    where,
+    limit: limit ?? (format === 'csv' ? MAX_ROWS : DEFAULT_ROWS),
+  };
 }
 
 function viewOf(found: ReportRow): z.input<typeof row> {
@@ -134,7 +146,7 @@ function viewOf(found: ReportRow): z.input<typeof row> {
     reasoning_tokens: reasoningTokens,
     spent_usd: usdOf(nanoUsd),
     estimated_usd: usdOf(estimatedNanoUsd),
-    total_ms: totalMs,
+    total_ms: Math.round(totalMs),
   };
 }
 
