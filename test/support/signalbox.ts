@@ -45,6 +45,16 @@ export interface Signalbox {
 
 /** Resolves at the ready line; rejects with all that was printed where the process ends or 30 s pass before it. */
 export async function startSignalbox(options: SignalboxOptions = {}): Promise<Signalbox> {
+  try {
+    return await startOnce(options);
+  } catch (error) {
+    // Between the moment that a free port was found and the one that a worker listens there, a connection of another test may have taken it.
+    if (options.args?.includes('--port') === true || !String(error).includes('EADDRINUSE')) throw error;
+    return startOnce(options);
+  }
+}
+
+async function startOnce(options: SignalboxOptions): Promise<Signalbox> {
   const home = newHome();
   const dataDir = options.dataDir ?? join(home, 'data');
   const configPath = join(home, 'gateway.yaml');
