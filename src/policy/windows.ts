@@ -53,6 +53,21 @@ export function sumOf({ words }: Windows, slot: number): number {
   return words[slot * WORDS_PER_WINDOW + SUM]!;
 }
 
+/** What `sumAt` would say, by whoever only looks: outside the lock, changing nothing. While another changes the window it may be wrong by what is being changed. */
+export function peekAt({ words, bytes }: Windows, slot: number, nowMs: number): number {
+  const base = slot * WORDS_PER_WINDOW;
+  const head = words[base + HEAD]!;
+  const sum = words[base + SUM]!;
+  const tick = Math.floor(nowMs / BUCKET_MS);
+  if (sum === 0 || tick - head >= BUCKETS) return 0;
+  if (tick < head) return sum;
+  let left = 0;
+  for (let next = head + 1; next <= tick; next++) left += words[base + AMOUNTS + (next % BUCKETS)]!;
+  const oldest = (tick + 1) % BUCKETS;
+  if (bytes[(base + LAST) * 4 + oldest]! <= nowMs % BUCKET_MS) left += words[base + AMOUNTS + oldest]!;
+  return Math.max(0, sum - left);
+}
+
 /** Empties the buckets that come to stand for new times. The head moves last: a thread that dies before leaves what the next one does again. */
 function turn(words: Int32Array, base: number, { head, tick }: { head: number; tick: number }): void {
   if (tick - head >= BUCKETS) {

@@ -93,6 +93,17 @@ describe('the probe', () => {
     expect(one.claimProbe(0, half + RULES.openMs, RULES)).toBe(true);
   });
 
+  test('that took too long does not give up the next one', () => {
+    const [one, two] = open().all as [TargetStates, TargetStates];
+    trip(one);
+    one.claimProbe(0, half, RULES);
+    const slow = one.began(0, half);
+    const later = half + RULES.openMs;
+    expect(two.claimProbe(0, later, RULES)).toBe(true);
+    one.ended(slow, seen('neutral', later + 1, { probe: true }), RULES);
+    expect(one.claimProbe(0, later + 2, RULES)).toBe(false);
+  });
+
   test('is claimed once by threads that ask at the same time', async () => {
     const [rivals, places] = [3, 2_000];
     const { memory, all } = open(rivals, places);
