@@ -4,7 +4,7 @@
  */
 import { createPlanner } from '../src/routing/planner.ts';
 import type { LiveTargets } from '../src/routing/live.ts';
-import { STRATEGIES, type StrategyName } from '../src/routing/strategies/table.ts';
+import { STRATEGY_NAMES } from '../src/core/routing.ts';
 import { type FakeTarget, NOW_MS, REQUEST, poolOf, priced, seeded } from '../test/support/routing.ts';
 
 const ROUNDS = 3;
@@ -107,7 +107,7 @@ for (const [size, open] of [
   console.log(
     `${size} targets, ${open * 100} % of breakers open; µs per choice, × a uniform draw of ${(draw * 1_000).toFixed(0)} ns`,
   );
-  for (const name of Object.keys(STRATEGIES) as StrategyName[]) {
+  for (const name of STRATEGY_NAMES) {
     const planner = createPlanner({ pool, strategy: name, live, random: Math.random });
     const cells = Object.entries(REQUESTS).map(([what, request]) => {
       const us = usPerCall(() => planner.pick(request, [], NOW_MS));

@@ -5,6 +5,7 @@ import type { ModelBounds, PriceOverride, PriceState } from '../core/price.ts';
 import type { ProviderRow } from '../core/provider-row.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { SlotOf } from '../core/rules.ts';
+import { DEFAULT_ROUTING } from '../core/routing.ts';
 import type { Endpoint, Timeouts } from '../core/target.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { placedRules, wantedRules } from './resolve-rules.ts';
@@ -103,6 +104,7 @@ export function resolveModel(
     name: config.name,
     ...(config.name.endsWith('*') && { wildcardPrefix: config.name.slice(0, -1) }),
     targets,
+    routing: DEFAULT_ROUTING,
     ...(config.record_bodies && { recordBodies: true as const }),
     ...(contextWindow !== undefined && { contextWindow }),
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),

@@ -8,6 +8,7 @@ import type { DialectId } from '../core/dialect-id.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { PeopleRules } from '../core/person.ts';
 import type { Quirks } from '../core/quirks.ts';
+import type { ModelRouting } from '../core/routing.ts';
 import type { Endpoint, Target } from '../core/target.ts';
 import type { ModelBounds, PriceState } from '../core/price.ts';
 import type { Budget, Limits, Rules } from '../core/rules.ts';
@@ -40,6 +41,16 @@ export interface Snapshot {
   telemetry: TelemetrySettings;
   store: StoreSettings;
   ledger: LedgerSettings;
+  /** Given by main as it comes into force; absent before. */
+  places?: SnapshotPlaces;
+}
+
+/** Where routing's shared memory keeps what is known of each; the same over reloads, and in all workers. */
+export interface SnapshotPlaces {
+  /** By the id of the candidate as configured: `lab/gpt-4o`, at the second endpoint of its provider `lab/gpt-4o#2`, of a wildcard `lab/*`. */
+  targets: Record<string, number>;
+  /** By the model's name as configured. */
+  models: Record<string, number>;
 }
 
 export interface LedgerSettings {
@@ -153,7 +164,10 @@ export interface Model {
   wildcardPrefix?: string;
   /** Bodies of all its exchanges are kept. */
   recordBodies?: true;
+  /** Other names of the same model: grants, limits and reports know only `name`. */
+  aliases?: string[];
   targets: PricedTarget[];
+  routing: ModelRouting;
   /** Shown in /v1/models, where known. */
   contextWindow?: number;
   maxOutputTokens?: number;

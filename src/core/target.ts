@@ -36,6 +36,8 @@ export interface Target {
   region?: string;
   /** What its model can do; absent: nobody knows. */
   capabilities?: readonly string[];
+  /** Its model goes on where a last message of the assistant ends. */
+  canContinue?: boolean;
 }
 
 /** Where an attempt goes: an endpoint of a provider with one of its credentials, ready to send. */

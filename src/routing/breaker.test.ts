@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { type BreakerState, CLOSED, claimProbe, nextState, phaseOf } from './breaker.ts';
-import type { BreakerRules, TargetObservation, TargetOutcome } from './live.ts';
+import type { BreakerRules } from '../core/routing.ts';
+import type { TargetObservation, TargetOutcome } from './live.ts';
 
 const RULES: BreakerRules = { failures: 5, failureShare: 0.5, windowMs: 60_000, openMs: 30_000 };
 const T0 = 1_800_000_000_000;

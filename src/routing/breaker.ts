@@ -4,7 +4,8 @@
  *
  * Closed → open after so many faults in a row, or at that share of faults in the window → after its time one attempt may find out → closed, or open again.
  */
-import type { BreakerRules, TargetObservation } from './live.ts';
+import type { BreakerRules } from '../core/routing.ts';
+import type { TargetObservation } from './live.ts';
 
 export interface BreakerState {
   /** Faults since the last content. */

@@ -77,15 +77,19 @@ export function createPool(model: { name: string; targets: readonly PricedTarget
   };
 }
 
+/** `endpoint`: index among those of the provider. */
+export function candidateId(targetId: string, endpoint: number): string {
+  return endpoint === 0 ? targetId : `${targetId}#${endpoint + 1}`;
+}
+
 function atEndpoints(target: PricedTarget, { endpointsOf, placeOf, limitsOf }: PoolSources): Candidate[] {
   const endpoints = endpointsOf(target);
   const total = endpoints.reduce((sum, { weight }) => sum + weight, 0);
   const known = knownOf(target, limitsOf?.(target));
   return endpoints.map((endpoint, index) => {
-    const at = index === 0 ? '' : `#${index + 1}`;
     const share = total > 0 ? endpoint.weight / total : 1 / endpoints.length;
-    const place = placeOf(`${target.configuredId ?? target.id}${at}`);
-    return Object.assign({ id: `${target.id}${at}`, target, endpoint, place, weight: target.weight * share }, known);
+    const place = placeOf(candidateId(target.configuredId ?? target.id, index));
+    return Object.assign({ id: candidateId(target.id, index), target, endpoint, place, weight: target.weight * share }, known);
   });
 }
 

@@ -1,10 +1,10 @@
 /** The plan for a request in full: every candidate, what each filter says of it, its score, and the order in which they would probably be tried. */
+import type { StrategyName } from '../core/routing.ts';
 import type { Candidate, Pool } from './candidate.ts';
 import { type Filter, type FilterName, YIELDING } from './filters.ts';
 import type { Picking } from './picking.ts';
 import { distance } from './sticky.ts';
 import type { Strategy } from './strategies/strategy.ts';
-import type { StrategyName } from './strategies/table.ts';
 
 export interface Verdict {
   filter: FilterName;

@@ -58,15 +58,3 @@ export interface TargetObservation {
   /** The attempt had claimed the probe of a half-open breaker. */
   probe: boolean;
 }
-
-/** Per model, from its configuration. */
-export interface BreakerRules {
-  /** So many faults in a row open it. */
-  failures: number;
-  /** Or this share of the attempts of the window, 0 to 1, once there were enough of them. */
-  failureShare: number;
-  /** How far back the share looks, ms. */
-  windowMs: number;
-  /** How long it stays open where the upstream does not say, ms. */
-  openMs: number;
-}

@@ -3,6 +3,7 @@
  * thousand cost little more than ten.
  */
 import type { PriceState } from '../core/price.ts';
+import type { StrategyName } from '../core/routing.ts';
 import type { Candidate, Pool, Tier } from './candidate.ts';
 import { SAMPLE, lowestOfAll } from './draw.ts';
 import { type Explanation, explainPicking } from './explain.ts';
@@ -13,7 +14,7 @@ import { type Rates, expectedPicoUsd, ratesOf } from './rates.ts';
 import type { RouteRequest } from './request.ts';
 import { createRota } from './rota.ts';
 import { pickSticky } from './sticky.ts';
-import { STRATEGIES, type StrategyName } from './strategies/table.ts';
+import { STRATEGIES } from './strategies/table.ts';
 
 export interface Planner {
   pool: Pool;

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 
 import type { Model, PricedTarget } from '../config/snapshot.ts';
 import type { Caller } from '../core/directory.ts';
+import { DEFAULT_ROUTING } from '../core/routing.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { createResolve } from './resolve.ts';
 
@@ -11,7 +12,13 @@ function target(provider: string, upstreamModel: string): PricedTarget {
 }
 
 function model(name: string, targets: PricedTarget[]): Model {
-  return { name, targets, createdS: 0, ...(name.endsWith('*') && { wildcardPrefix: name.slice(0, -1) }) };
+  return {
+    name,
+    targets,
+    createdS: 0,
+    routing: DEFAULT_ROUTING,
+    ...(name.endsWith('*') && { wildcardPrefix: name.slice(0, -1) }),
+  };
 }
 
 const MODELS = [

@@ -5,7 +5,8 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { lock } from '../lib/shared-lock.ts';
-import type { BreakerRules, TargetObservation, TargetOutcome } from './live.ts';
+import type { BreakerRules } from '../core/routing.ts';
+import type { TargetObservation, TargetOutcome } from './live.ts';
 import {
   LOCK_AT,
   type TargetMemory,
@@ -15,7 +16,8 @@ import {
   reclaimTargets,
   targetViews,
 } from './target-memory.ts';
-import { type TargetStates, openTargetStates, stateOf } from './target-state.ts';
+import { type TargetStates, openTargetStates } from './target-state.ts';
+import { createTargetsOverview } from './targets-overview.ts';
 
 const RULES: BreakerRules = { failures: 3, failureShare: 0.5, windowMs: 60_000, openMs: 30_000 };
 const T0 = 1_800_000_000_000;
@@ -73,9 +75,10 @@ describe('the probe', () => {
     expect(one.claimProbe(0, half, RULES)).toBe(false);
     expect(one.breaker(0, half)).toBe('open');
     expect(one.openUntilMs(0)).toBe(half + RULES.openMs);
-    expect(stateOf(targetViews(memory), 0, half)).toBe('probing');
+    const { state } = createTargetsOverview(memory);
+    expect([half - 1, half].map((atMs) => state(0, atMs))).toEqual(['open', 'probing']);
     expect(attempt(two, 0, seen('ok', half + 5, { probe: true }))).toBe('closed');
-    expect([one.breaker(0, half + 6), one.openUntilMs(0)]).toEqual(['closed', 0]);
+    expect([one.breaker(0, half + 6), one.openUntilMs(0), state(0, half + 6)]).toEqual(['closed', 0, 'closed']);
   });
 
   test('is free again when its worker dies, when it takes too long, and when it says nothing', () => {

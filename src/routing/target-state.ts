@@ -3,10 +3,11 @@
  *
  * Reading takes no lock. What an attempt has taught is written under one lock for all places, in a section of a microsecond at its end.
  */
+import type { BreakerRules } from '../core/routing.ts';
 import { lock, unlock } from '../lib/shared-lock.ts';
 import { claimProbe, nextState } from './breaker.ts';
 import { type Estimate, NOTHING, knownMs, learned } from './estimate.ts';
-import type { BreakerRules, LiveTargets, TargetObservation } from './live.ts';
+import type { LiveTargets, TargetObservation } from './live.ts';
 import {
   CELL,
   COUNT,
@@ -89,8 +90,7 @@ export function openTargetStates(memory: TargetMemory, worker: number): TargetSt
   };
 }
 
-/** What main may know too. */
-export function readers(views: TargetViews): Omit<TargetStates, 'claimProbe' | 'began' | 'answered' | 'ended'> {
+function readers(views: TargetViews): Omit<TargetStates, 'claimProbe' | 'began' | 'answered' | 'ended'> {
   const { words, cells, originMs } = views;
   const known = (place: number, nowMs: number, from: number): number | undefined => {
     for (;;) {
@@ -130,15 +130,6 @@ export function readers(views: TargetViews): Omit<TargetStates, 'claimProbe' | '
       return ticks === 0 ? 0 : originMs + (ticks - 1) * TICK_MS;
     },
   };
-}
-
-/** For the operator: a breaker whose probe is under way is probing. */
-export function stateOf(views: TargetViews, place: number, nowMs: number): 'closed' | 'open' | 'probing' {
-  const { words, cells } = views;
-  if (Atomics.load(words, wordAt(place, WORD.mayBeOpen)) === 0) return 'closed';
-  const openUntilMs = cells[copyAt(place, Atomics.load(words, wordAt(place, WORD.version))) + CELL.openUntil]!;
-  if (openUntilMs === 0) return 'closed';
-  return nowMs < openUntilMs ? 'open' : 'probing';
 }
 
 interface Thread {

@@ -13,6 +13,18 @@ import { type EndUserMemory, type PlaceMarks, createEndUserMemory, placeMarks } 
 import { leased } from '../policy/leases.ts';
 import { type Limiter, openLimiter } from '../policy/limiter.ts';
 import { type LimitsMemory, createLimitsMemory, limitsViews, reclaimLimits } from '../policy/limits-memory.ts';
+import { type LimitsReader, openLimitsReader } from '../policy/limits-reader.ts';
+import {
+  type RetryBudgets,
+  type RetryMemory,
+  clearRetries,
+  createRetryMemory,
+  openRetryBudgets,
+} from '../routing/retry-budget.ts';
+import { type TargetMemory, createTargetMemory } from '../routing/target-memory.ts';
+import { type TargetStates, openTargetStates } from '../routing/target-state.ts';
+import { type TargetsOverview, createTargetsOverview } from '../routing/targets-overview.ts';
+import { PLACE_SPACE } from './place-book.ts';
 import { SLOT_SPACE } from './slots.ts';
 
 /** 16 words = one cache line of 64 bytes per slot, against false sharing. */
@@ -32,6 +44,8 @@ export interface SharedMemory {
   accounts: AccountsMemory;
   limits: LimitsMemory;
   endUsers: EndUserMemory;
+  targets: TargetMemory;
+  retries: RetryMemory;
 }
 
 /** A worker's view. */
@@ -40,7 +54,12 @@ export interface SharedState {
   readonly accounts: Accounts;
   /** Requests, tokens and calls at once. */
   readonly limiter: Limiter;
+  /** How much of them is used, for the choice of a target. */
+  readonly limits: LimitsReader;
   readonly endUsers: PlaceMarks;
+  /** Breakers, times and attempts under way, by the places of the snapshot. */
+  readonly targets: TargetStates;
+  readonly retries: RetryBudgets;
   /** So many facts wait for a store that is down that calls under a hard budget must be refused. */
   storeIsBehind(): boolean;
   /** False: the process would hold more than its budget of bytes; nothing was reserved. */
@@ -66,6 +85,9 @@ export interface SharedOverview {
   readonly memory: SharedMemory;
   readonly accounts: AccountsOverview;
   readonly endUsers: PlaceMarks;
+  readonly targets: TargetsOverview;
+  /** The place is another model's from now on. */
+  clearRetries(place: number): void;
   /** How many hold a lease of this slot. */
   leased(slot: number): number;
   setMaxInflightBytes(bytes: number): void;
@@ -83,7 +105,11 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
   const limits = createLimitsMemory({ windows, leases, workers: slots }, threadsClockMs());
   const limitsSeen = limitsViews(limits);
   const endUsers = createEndUserMemory(threadsClockMs());
-  const memory: SharedMemory = { buffer, slots, epochMs: nowMs, accounts: accounts.memory, limits, endUsers };
+  const targetMemory = createTargetMemory({ places: PLACE_SPACE.targets, workers: slots }, nowMs);
+  const targets = createTargetsOverview(targetMemory);
+  const retries = createRetryMemory(PLACE_SPACE.models, nowMs);
+  const own = { buffer, slots, epochMs: nowMs };
+  const memory: SharedMemory = { ...own, accounts: accounts.memory, limits, endUsers, targets: targetMemory, retries };
   const words = new Int32Array(buffer);
   const load = (worker: number, field: number): number => Atomics.load(words, at(worker, field));
   Atomics.store(words, HEADER.maxInflightKib, 2 ** 31 - 1);
@@ -91,6 +117,8 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
     memory,
     accounts,
     endUsers: placeMarks(endUsers, threadsClockMs),
+    targets,
+    clearRetries: (place) => clearRetries(retries, place),
     leased: (slot) => leased(limitsSeen.leases, slot),
     setMaxInflightBytes: (bytes) => {
       Atomics.store(words, HEADER.maxInflightKib, Math.ceil(bytes / KIB));
@@ -101,6 +129,7 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
     reclaim: (worker) => {
       accounts.repair(worker);
       reclaimLimits(limitsSeen, worker);
+      targets.reclaim(worker);
       for (let field = SLOT.generation + 1; field < SLOT_WORDS; field++) Atomics.store(words, at(worker, field), 0);
       return Atomics.add(words, at(worker, SLOT.generation), 1) + 1;
     },
@@ -130,6 +159,9 @@ export function openSharedState(memory: SharedMemory, worker: number): SharedSta
     accounts: openAccounts(memory.accounts, worker),
     endUsers: placeMarks(memory.endUsers, threadsClockMs),
     limiter: openLimiter(memory.limits, worker, threadsClockMs),
+    limits: openLimitsReader(memory.limits, threadsClockMs),
+    targets: openTargetStates(memory.targets, worker),
+    retries: openRetryBudgets(memory.retries),
     storeIsBehind: () => Atomics.load(words, HEADER.storeIsBehind) === 1,
     reserveBytes: (wanted) => {
       setBytes(bytes + wanted);

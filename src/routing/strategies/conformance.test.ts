@@ -8,9 +8,9 @@ import { SAMPLE } from '../draw.ts';
 import { YIELDING } from '../filters.ts';
 import { type Planner, createPlanner } from '../planner.ts';
 import type { RouteRequest } from '../request.ts';
-import { STRATEGIES, STRATEGY_ALIASES, type StrategyName, strategyNamed } from './table.ts';
+import { STRATEGY_ALIASES, STRATEGY_NAMES, type StrategyName, strategyNamed } from '../../core/routing.ts';
 
-const NAMES = Object.keys(STRATEGIES) as StrategyName[];
+const NAMES = STRATEGY_NAMES;
 
 function plannerOf(strategy: StrategyName, targets: readonly FakeTarget[], random = seeded(7)): Planner {
   return createPlanner({ ...poolOf(targets), strategy, random });

@@ -5,7 +5,7 @@ import { type FakeTarget, NOW_MS, REQUEST, poolOf, priced, seeded } from '../../
 import type { PriceState } from '../../core/price.ts';
 import { type Planner, createPlanner } from '../planner.ts';
 import type { RouteRequest } from '../request.ts';
-import type { StrategyName } from './table.ts';
+import type { StrategyName } from '../../core/routing.ts';
 
 function plannerOf(strategy: StrategyName, targets: readonly FakeTarget[]): Planner {
   return createPlanner({ ...poolOf(targets), strategy, random: seeded(11) });
