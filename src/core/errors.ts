@@ -91,8 +91,10 @@ export interface ErrorDetails {
   issues?: readonly { param: string; message: string }[];
   /** Up to three names the caller may have meant. */
   nearest?: readonly string[];
-  /** HTTP status the upstream gave, for the log. */
+  /** HTTP status the upstream gave, and its own code and type, for the log and for what follows from them. */
   upstreamStatus?: number;
+  upstreamCode?: string;
+  upstreamType?: string;
 }
 
 /** The only error that Signalbox throws on purpose. */
