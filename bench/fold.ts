@@ -63,6 +63,7 @@ const metrics = createMetrics({
   inflightBytes: () => 0,
   journalLagBytes: () => 0,
   store: () => ({ isUp: true, lagBytes: 0 }),
+  targets: () => [],
 });
 const log = createLog({ level: 'info', format: 'json' }, { fd: openSync('/dev/null', 'w'), isTTY: false });
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import { buildSnapshot } from '../src/config/build-snapshot.ts';
-import type { Snapshot } from '../src/config/snapshot.ts';
+import type { PricedTarget, Snapshot } from '../src/config/snapshot.ts';
 import type { Fact } from '../src/core/fact.ts';
 import type { PriceState } from '../src/core/price.ts';
 import { NO_USAGE } from '../src/core/usage.ts';
@@ -197,7 +197,14 @@ async function setUp(rules: string): Promise<Setting> {
   });
   const directory = createDirectoryIndex();
   directory.useFile({ keys: snapshot.keys, tags: snapshot.rules.tags });
-  const line = createLine(snapshot, directory);
+  const routing = {
+    targets: shared.targets,
+    limits: shared.limits,
+    priceOf: ({ priceState }: PricedTarget) =>
+      priceState.status === 'lazy' ? ({ status: 'unpriced', reason: '' } as const) : priceState,
+    random: Math.random,
+  };
+  const line = createLine(snapshot, { directory, routing });
   const plane = {
     worker: 0,
     line: () => line,

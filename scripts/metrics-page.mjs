@@ -37,6 +37,7 @@ async function exposition() {
     inflightBytes: () => 0,
     journalLagBytes: () => 0,
     store: () => ({ isUp: true, lagBytes: 0 }),
+    targets: () => [{ target: 'p/m', state: 'closed', inflight: 0 }],
   });
   metrics.observe(FACT);
   return metrics.text();

@@ -43,6 +43,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     inflightBytes: () => context.workers().reduce((sum, worker) => sum + worker.inflightBytes, 0),
     journalLagBytes: context.journalLagBytes,
     store: context.storeState,
+    targets: context.targets,
   });
   const wayOut = createWayOut(`signalbox/${context.version}`);
   const events = openEvents(wayOut, log);

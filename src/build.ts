@@ -56,6 +56,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
   let ready = false;
   let edge: Edge | undefined;
   const inForce = (): Force => force!;
+  const sources = { targets: shared.targets, limits: shared.limits, random: Math.random };
 
   const plane = createPlane(context, inForce, { ids, wheel, live });
   const readiness = { ready: () => ready, snapshotHash: () => force?.snapshot.hash, version: context.version };
@@ -72,14 +73,15 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
         directory,
         nowMs: context.now,
       });
+      const priceOf = createPrices(snapshot, context.askPrice, context.now);
       context.journal.setSync(snapshot.ledger.sync);
       force = {
         snapshot,
-        line: createLine(snapshot, directory, tokens),
+        line: createLine(snapshot, { directory, callerOfToken: tokens, routing: { ...sources, priceOf } }),
         tokens,
         egress,
         send: createSend(egress),
-        priceOf: createPrices(snapshot, context.askPrice, context.now),
+        priceOf,
       };
     },
     know({ table, changes }) {
@@ -95,14 +97,11 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
         reserveBytes: (bytes) => shared.reserveBytes(bytes),
         releaseBytes: (bytes) => shared.releaseBytes(bytes),
         onRefused: (refusal) => plane.record(refusedFact(plane, refusal)),
-        onFailure: ({ requestId, error }) =>
-          log('error', { request_id: requestId, error: stackOf(error) }, 'a request failed inside Signalbox'),
+        onFailure: failureLog(log),
       });
       await edge.listen(address);
     },
-    setReady(value) {
-      ready = value;
-    },
+    setReady: (value) => void (ready = value),
     drain: (deadlineMs) => drain(edge, live, deadlineMs),
   };
 }
@@ -124,6 +123,8 @@ function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel,
     send: (request) => inForce().send(request),
     priceOf: (target) => inForce().priceOf(target),
     limiter: shared.limiter,
+    targets: shared.targets,
+    retries: shared.retries,
     accounts: shared.accounts,
     windowOf: createWindows(),
     estimator: createEstimator(),
@@ -160,6 +161,11 @@ function tokensOf({ jwt }: Snapshot, before: Force | undefined, parts: Omit<Toke
   if (jwt === undefined) return undefined;
   const isSame = JSON.stringify(before?.snapshot.jwt) === JSON.stringify(jwt);
   return isSame ? before?.tokens : createTokens({ ...parts, settings: jwt });
+}
+
+function failureLog(log: WorkerContext['log']) {
+  return ({ requestId, error }: { requestId: string; error: unknown }): void =>
+    log('error', { request_id: requestId, error: stackOf(error) }, 'a request failed inside Signalbox');
 }
 
 function newEgress(context: WorkerContext, snapshot: Snapshot, wheel: Plane['wheel']): Egress {

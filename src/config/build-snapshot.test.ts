@@ -2,6 +2,7 @@ import { describe, expect, it, test } from 'vitest';
 
 import { CATALOG, configFolder } from '../../test/support/config-files.ts';
 import { keyDigest } from '../core/key-digest.ts';
+import { DEFAULT_ROUTING } from '../core/routing.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { createPriceBook } from '../ledger/price.ts';
 import { modelFacts } from '../providers/models/facts.ts';
@@ -123,6 +124,7 @@ describe('models', () => {
         maxOutputTokens: 100,
         capabilities: ['tools'],
         createdS: NOW_MS / 1000,
+        routing: DEFAULT_ROUTING,
         targets: [
           {
             id: 'ollama/x',

@@ -3,7 +3,7 @@
  * each attempt. What was taken ends in `endAdmission`.
  */
 import type { PricedTarget } from '../config/snapshot.ts';
-import { GatewayError } from '../core/errors.ts';
+import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { Rules } from '../core/rules.ts';
 import { tellsTokens } from '../core/usage.ts';
 import { readNumber } from '../lib/json-scan.ts';
@@ -11,6 +11,7 @@ import { priorityOf } from '../policy/caller.ts';
 import { demandsOf } from '../policy/demands.ts';
 import type { Acquired, Demand, Grant } from '../policy/limiter.ts';
 import { type CallHistory, chargedTokens, expectedTokens, learnTokens } from '../policy/token-history.ts';
+import type { ResolvedModel } from '../routing/resolve.ts';
 import type { ClientBody } from './body.ts';
 import { endUserOf, endUserRules } from './end-user.ts';
 import type { Exchange } from './exchange.ts';
@@ -81,11 +82,30 @@ export function admitTarget(
   return acquired instanceof Promise ? acquired.then(take) : take(acquired);
 }
 
-/** The attempt provably reached nobody: its target has not been asked. */
-export function refundTarget({ admission, plane }: Exchange): void {
+/** What an attempt that failed had of its target's limits comes back: all of it where provably nobody was asked, else its lease, and tokens as they were used. */
+export function endTarget(exchange: Exchange, { undelivered }: { undelivered: boolean }): void {
+  const { admission, plane } = exchange;
   if (admission?.target === undefined) return;
-  plane.limiter.refund([admission.target.grant]);
+  const grants = [admission.target.grant];
+  if (undelivered) plane.limiter.refund(grants);
+  else plane.limiter.settle(grants, tokensOf(exchange));
   admission.target = undefined;
+}
+
+/** The limits of a model that takes over. Undefined: it may; else why not. */
+export async function admitFallback(
+  exchange: Exchange,
+  body: ClientBody,
+  resolved: ResolvedModel,
+): Promise<GatewayError | undefined> {
+  const models = exchange.line.modelRules(resolved);
+  const tokens = tokensFor(exchange, body, models);
+  try {
+    await admit(exchange, demandsOf(models, { call: true, tokens, keptBack: keptBack(exchange) }));
+    return undefined;
+  } catch (thrown) {
+    return toGatewayError(thrown);
+  }
 }
 
 /** A stream is about to pass its last event on: what the client sends next, to whichever worker, must find its lease free. */
@@ -102,7 +122,7 @@ export function endAdmission(exchange: Exchange): void {
   admission.ended = true;
   const { grants, target } = admission;
   // Something of ours refused it after its target had let it in.
-  if (target !== undefined && attempts.length === target.attempt) refundTarget(exchange);
+  if (target !== undefined && attempts.length === target.attempt) endTarget(exchange, { undelivered: true });
   if (attempts.length === 0 && outcome !== 'ok') plane.limiter.refund(grants);
   else plane.limiter.settle(admission.target === undefined ? grants : [...grants, admission.target.grant], tokensOf(exchange));
   if (admission.history !== undefined && usage !== undefined && tellsTokens(usage) && estimated !== true) {

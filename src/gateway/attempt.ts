@@ -1,114 +1,89 @@
+/** One attempt: one request to one candidate, from its money to the end of its answer. It teaches the live state how its target does. */
+import type { ServerResponse } from 'node:http';
+
 import type { PricedTarget } from '../config/snapshot.ts';
-import { GatewayError } from '../core/errors.ts';
-import type { AttemptFact } from '../core/exchange.ts';
-import type { Endpoint } from '../core/target.ts';
-import { planRoutes } from '../routing/plan.ts';
-import type { Dispatched, UpstreamAnswer } from '../upstream/types.ts';
-import { admitTarget, refundTarget } from './admit.ts';
+import { GatewayError, toGatewayError } from '../core/errors.ts';
+import type { Candidate } from '../routing/candidate.ts';
+import { type FailureKind, kindOf } from '../routing/failure.ts';
+import type { UpstreamAnswer } from '../upstream/types.ts';
+import { endTarget } from './admit.ts';
 import type { ClientBody } from './body.ts';
-import type { Exchange } from './exchange.ts';
+import { beginContinuation, breakOff } from './continuation.ts';
+import { type Exchange, forgetAnswer } from './exchange.ts';
+import { type Chosen, type OpenAttempt, type Served, closeAttempt, openAttempt, waiveProbe } from './open-attempt.ts';
 import { type Prepared, prepare } from './prepare.ts';
-import { settleFailed } from './spend-settle.ts';
-import { cancelSpend, journalSpend, reserveSpend, warnOfCap } from './spend.ts';
+import { isOpen, replyStream } from './reply-stream.ts';
+import { replyUnary } from './reply-unary.ts';
+import { settleFailed, settleSpend } from './spend-settle.ts';
+import { cancelSpend, journalSpend, warnOfCap } from './spend.ts';
 
-/** An upstream that answered, and how its answer is to be read. Its attempt is still open: it ends with the body. */
-export interface Served {
-  answer: UpstreamAnswer;
-  prepared: Prepared;
-  attempt: OpenAttempt;
-}
-
-/** An attempt under way. */
-export interface OpenAttempt {
-  fact: AttemptFact;
-  startedAt: number;
-  /** Its end is booked. */
-  closed: boolean;
+/** Why an attempt did not lead to an answer. */
+export interface Failure {
+  error: GatewayError;
+  kind: FailureKind;
+  candidate: Candidate;
+  /** Provably nothing of the request reached the provider. */
+  undelivered: boolean;
 }
 
 /**
- * Tries the targets in the order of the plan until one answers. A failed attempt is followed by another only where the
- * connection provably delivered nothing: what may have arrived may also have been billed, so it is never sent twice.
- * A target whose limits are used up, or that no budget pays for, is passed over. Throws the last failure; where there was none, what stood in the way: budget_exceeded,
- * budget_reserved, budget_unenforceable, rate_limited.
+ * Sends the request to the candidate and its answer to the client. Undefined: the client has it. A failure: the client has nothing yet, and another attempt may follow.
+ * Throws once the client has a part of it, and what is no target's doing.
  */
-export async function attemptInTurn(exchange: Exchange, body: ClientBody): Promise<Served> {
-  const { line, plane, resolved } = exchange;
-  const routes = planRoutes(resolved!.targets, (target) => line.provider(target).endpoints, plane.random);
-  let last: GatewayError | undefined;
-  const passedOver: GatewayError[] = [];
-  for (const { target, endpoint } of routes) {
-    const refused = (await admitTarget(exchange, body, target)) ?? (await payFor(exchange, body, target));
-    if (refused !== undefined) {
-      passedOver.push(refused);
-      continue;
-    }
-    const { served, failure, undelivered } = await attemptOne(exchange, body, target, endpoint);
-    if (served !== undefined) return served;
-    last = failure;
-    if (undelivered) refundTarget(exchange);
-    if (!undelivered || exchange.gone || exchange.cut !== undefined) break;
-  }
-  throw last ?? soonest(passedOver) ?? new GatewayError('no_target', { details: { model: resolved!.name } });
-}
-
-/** Of several targets without room, the one that has some first; what never has comes last. */
-function soonest(passedOver: readonly GatewayError[]): GatewayError | undefined {
-  const seconds = ({ details }: GatewayError): number => details.retryAfterS ?? Number.MAX_SAFE_INTEGER;
-  return passedOver.toSorted((a, b) => seconds(a) - seconds(b))[0];
-}
-
-/** Sets the attempt's money aside. Undefined: it may go; else which budget does not pay for it. */
-async function payFor(exchange: Exchange, body: ClientBody, target: PricedTarget): Promise<GatewayError | undefined> {
-  const spend = await reserveSpend(exchange, body, target);
-  if (!(spend instanceof GatewayError)) {
-    exchange.spend = spend;
-    return undefined;
-  }
-  refundTarget(exchange);
-  return spend;
-}
-
-interface AttemptResult {
-  served?: Served;
-  failure?: GatewayError;
-  undelivered?: boolean;
-}
-
-async function attemptOne(
+export async function attemptAt(
   exchange: Exchange,
   body: ClientBody,
-  target: PricedTarget,
-  endpoint: Endpoint,
-): Promise<AttemptResult> {
-  const { plane } = exchange;
-  const spanId = plane.spanId();
-  // What an attempt before had to leave out may concern another target.
-  exchange.warnings.length = 0;
-  const prepared = await readyToSend(exchange, body, target, spanId);
+  chosen: Chosen,
+  response: ServerResponse,
+): Promise<Failure | undefined> {
+  const { target } = chosen.candidate;
+  const spanId = exchange.plane.spanId();
+  forgetAnswer(exchange);
+  if (!response.headersSent) exchange.continuation = beginContinuation(exchange, body);
+  const ready = await readyToSend(exchange, body, target, spanId).catch((thrown: unknown) => unready(exchange, chosen, thrown));
+  if ('kind' in ready) return ready;
   const startedAt = performance.now();
-  const sent = plane.send({
-    endpoint,
+  const sent = exchange.plane.send({
+    endpoint: chosen.candidate.endpoint,
     method: 'POST',
-    path: prepared.path,
-    headers: prepared.headers,
-    body: prepared.body,
+    path: ready.path,
+    headers: ready.headers,
+    body: ready.body,
     timeouts: target.timeouts,
     stream: exchange.stream,
   });
   exchange.target = target;
-  const attempt = openAttempt(exchange, target, { spanId, startedAt, sent });
+  const attempt = openAttempt(exchange, chosen, { spanId, startedAt, sent });
   const outcome = await sent.answer;
   const headersMs = performance.now() - startedAt;
   exchange.waitedMs += headersMs;
   attempt.fact.headersMs = headersMs;
   if (outcome.failed) {
-    closeAttempt(attempt, outcome.error);
-    settleFailed(exchange, attempt.fact, outcome.undelivered);
-    return { failure: namedAfter(outcome.error, target), undelivered: outcome.undelivered };
+    const { undelivered, reusedSocket } = outcome;
+    return failed(exchange, attempt, namedAfter(outcome.error, target), { undelivered, reused: reusedSocket });
   }
   attempt.fact.status = outcome.status;
-  return { served: { answer: outcome, prepared, attempt } };
+  return reply(exchange, { answer: outcome, prepared: ready, attempt }, response);
+}
+
+async function reply(exchange: Exchange, served: Served, response: ServerResponse): Promise<Failure | undefined> {
+  try {
+    if (isEventStream(served.answer)) await replyStream(exchange, served, response);
+    else await replyUnary(exchange, served, response);
+    return undefined;
+  } catch (thrown) {
+    const error = toGatewayError(thrown);
+    const isOver = !isOpen(exchange, response) || exchange.gone || exchange.cut !== undefined;
+    if (isOver || kindOf(error) === 'ours') throw thrown;
+    const failure = failed(exchange, served.attempt, error, { undelivered: false, reused: false });
+    if (response.headersSent) breakOff(exchange.continuation!, exchange, served.attempt.fact);
+    return failure;
+  }
+}
+
+/** A refusal is none, whatever it calls itself: it is read whole, so that it can be told apart and cleaned. */
+function isEventStream({ status, headers }: UpstreamAnswer): boolean {
+  return status < 400 && /^text\/event-stream/i.test(headers['content-type'] ?? '');
 }
 
 /** The request, and the money for it in the journal: from here on it may be billed. What cannot be sent gives its money back. */
@@ -127,35 +102,29 @@ async function readyToSend(exchange: Exchange, body: ClientBody, target: PricedT
   }
 }
 
-function openAttempt(
-  exchange: Exchange,
-  target: PricedTarget,
-  begun: { spanId: string; startedAt: number; sent: Dispatched },
-): OpenAttempt {
-  const fact: AttemptFact = {
-    target: target.id,
-    provider: target.provider,
-    upstreamModel: target.upstreamModel,
-    // The window that pays is the one in which the money was set aside.
-    startedAtMs: exchange.spend?.atMs ?? exchange.atMs + (begun.startedAt - exchange.request.startedAt),
-    totalMs: 0,
-    spanId: begun.spanId,
-  };
-  const attempt: OpenAttempt = { fact, startedAt: begun.startedAt, closed: false };
-  exchange.attempts.push(fact);
-  exchange.abort = () => begun.sent.abort();
-  exchange.abandon = (error) => {
-    begun.sent.abort();
-    closeAttempt(attempt, error);
-  };
-  return attempt;
+/** A target that has no words for what is asked is passed over; nobody has been asked. Rethrows all else. */
+function unready(exchange: Exchange, { candidate, probe }: Chosen, thrown: unknown): Failure {
+  const error = toGatewayError(thrown);
+  const kind = kindOf(error);
+  if (probe) waiveProbe(exchange, candidate);
+  if (kind !== 'inexpressible') throw thrown;
+  endTarget(exchange, { undelivered: true });
+  return { error, kind, candidate, undelivered: true };
 }
 
-/** Books the end of an attempt, once, and the first error that is known of it. */
-export function closeAttempt(attempt: OpenAttempt, error?: GatewayError): void {
-  if (!attempt.closed) attempt.fact.totalMs = performance.now() - attempt.startedAt;
-  attempt.closed = true;
-  if (error !== undefined) attempt.fact.error ??= error.code;
+/** Books an attempt that led to nothing: its time, its money, its place in the limits, and what it says of its target. */
+function failed(
+  exchange: Exchange,
+  attempt: OpenAttempt,
+  error: GatewayError,
+  { undelivered, reused }: { undelivered: boolean; reused: boolean },
+): Failure {
+  const kind = kindOf(error, reused);
+  closeAttempt(exchange, attempt, error, kind);
+  if (attempt.fact.status === undefined) settleFailed(exchange, attempt.fact, undelivered);
+  else settleSpend({ ...exchange, outcome: 'upstream_error' });
+  endTarget(exchange, { undelivered });
+  return { error, kind, candidate: attempt.candidate, undelivered };
 }
 
 /** The same failure with the target's name in its words, for the log and the caller. */

@@ -3,18 +3,15 @@ import type { ServerResponse } from 'node:http';
 import { GatewayError } from '../core/errors.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
-import type { UpstreamAnswer } from '../upstream/types.ts';
 import { admitCaller, admitModel } from './admit.ts';
-import { attemptInTurn } from './attempt.ts';
 import { recordBodies, writeBodies } from './bodies.ts';
 import { readClientBody } from './body.ts';
 import { countLocally } from './count-tokens.ts';
+import { answerInTurn } from './course.ts';
 import { type Exchange, beginExchange, noteFailure } from './exchange.ts';
 import { guardBefore, guardsOf } from './guard.ts';
 import type { Plane } from './plane.ts';
 import { exchangeHeaders } from './reply-headers.ts';
-import { replyStream } from './reply-stream.ts';
-import { replyUnary } from './reply-unary.ts';
 import { refuseWhileStoreIsBehind } from './store-behind.ts';
 import { settle } from './settle.ts';
 import type { Surface } from './surface.ts';
@@ -47,9 +44,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     const guards = guardsOf(exchange, 'request');
     const body = guards.length === 0 ? asked : await guardBefore(exchange, guards, asked);
     if (exchange.resolved.targets.length === 0 && surface.name === 'count_tokens') return countLocally(exchange, body, response);
-    const served = await attemptInTurn(exchange, body);
-    if (isEventStream(served.answer)) await replyStream(exchange, served, response);
-    else await replyUnary(exchange, served, response);
+    await answerInTurn(exchange, body, response);
   } catch (thrown) {
     const error = noteFailure(exchange, thrown);
     exchange.abandon(error);
@@ -66,10 +61,9 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
 
 /** A surface without a translation is served by the targets that speak it, if any. */
 function servable(resolved: ResolvedModel, { surface, line }: Exchange): ResolvedModel {
-  if (surface.dialect !== undefined) return resolved;
-  const targets = resolved.targets.filter((target) => surface.isNative(line.provider(target)));
-  if (targets.length === 0 && surface.name !== 'count_tokens') throw notSpoken(surface, resolved.name);
-  return { ...resolved, targets };
+  const served = line.servedOn(surface, resolved);
+  if (served.targets.length === 0 && surface.name !== 'count_tokens') throw notSpoken(surface, resolved.name);
+  return served;
 }
 
 function notSpoken(surface: Surface, model: string): GatewayError {
@@ -94,9 +88,4 @@ function watchClient(exchange: Exchange): void {
     exchange.gone = true;
     exchange.abort();
   });
-}
-
-/** A refusal is none, whatever it calls itself: it is read whole, so that it can be told apart and cleaned. */
-function isEventStream({ status, headers }: UpstreamAnswer): boolean {
-  return status < 400 && /^text\/event-stream/i.test(headers['content-type'] ?? '');
 }

@@ -12,9 +12,11 @@ import { costNanoUsd } from '../ledger/cost.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
 import type { Admission } from './admit.ts';
 import type { Recording } from './bodies.ts';
+import type { Continuation } from './continuation.ts';
 import type { Line } from './line.ts';
 import type { Plane } from './plane.ts';
 import type { OpenSpend } from './spend.ts';
+import type { RelayableRefusal } from './refused-relay.ts';
 import type { Surface } from './surface.ts';
 
 /** One call on its way through: what is known of it so far. It ends as one fact. */
@@ -43,6 +45,14 @@ export interface Exchange {
   resolved?: ResolvedModel;
   /** Bodies that are to be kept. */
   recording?: Recording;
+  /** No attempt begins later, wall clock. */
+  deadlineAtMs?: number;
+  /** The provider that answers now takes no thinking of another one: it is left out of the conversation. */
+  withoutThinking?: boolean;
+  /** Present: a stream that breaks may go on at another target. */
+  continuation?: Continuation | undefined;
+  /** The last refusal of a provider that may be shown as it came. */
+  relayable?: RelayableRefusal;
   /** The target whose answer the client gets. */
   target?: PricedTarget;
   usage?: Usage;
@@ -118,6 +128,19 @@ function traceOf(plane: Plane, request: EdgeRequest): Exchange['trace'] {
 export function cutForDrain(exchange: Exchange): void {
   exchange.cut = new GatewayError('draining');
   exchange.abort();
+}
+
+/** What an attempt that failed had left of its answer says nothing of the next one's. */
+export function forgetAnswer(exchange: Exchange): void {
+  exchange.warnings.length = 0;
+  if (exchange.attempts.length === 0) return;
+  exchange.responseBytes = 0;
+  delete exchange.usage;
+  delete exchange.estimated;
+  delete exchange.finish;
+  delete exchange.upstreamModel;
+  delete exchange.relayable;
+  if (exchange.continuation?.resumed !== true) delete exchange.firstByteAt;
 }
 
 /** What the answer cost, at the price that was in force when it was sent. */

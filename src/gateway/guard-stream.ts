@@ -6,7 +6,7 @@ import { endWith } from '../http/reply.ts';
 import { type HeldBytes, createHeldBytes } from '../lib/held-bytes.ts';
 import type { StreamResult, StreamStage } from '../upstream/types.ts';
 import { collect } from '../upstream/unary.ts';
-import type { Served } from './attempt.ts';
+import type { Served } from './open-attempt.ts';
 import { releaseLeases } from './admit.ts';
 import type { Exchange } from './exchange.ts';
 import { type Guard, guardAnswer, guardsOf, noteVerdict, reasonOf } from './guard.ts';
@@ -70,6 +70,9 @@ export function observed(exchange: Exchange, stage: StreamStage): { stage: Strea
       fail: (error) => stage.fail(error),
       get state() {
         return stage.state;
+      },
+      get hasContent() {
+        return stage.hasContent;
       },
       get atBoundary() {
         return stage.atBoundary;

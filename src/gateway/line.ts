@@ -10,15 +10,26 @@ import { type PlanOf, createPlans } from '../policy/budget.ts';
 import type { DirectoryIndex } from '../policy/directory-index.ts';
 import type { CallerOfToken } from '../policy/jwt.ts';
 import { type Resolve, type ResolvedModel, createResolve } from '../routing/resolve.ts';
+import { createLru } from '../lib/lru.ts';
 import { type Redact, createRedact } from '../telemetry/redact.ts';
 import { createWebhookGuard } from './guard-webhook.ts';
 import type { Guard } from './guard.ts';
+import { type PlannerOf, type RoutingSources, createPlanners } from './planners.ts';
+import type { Surface } from './surface.ts';
 
 /** One snapshot, indexed for the hot path. An exchange keeps the line it began on, so that a reload never changes it midway. */
 export interface Line {
   snapshot: Snapshot;
   authenticate: AuthenticateCall;
   resolve: Resolve;
+  /** As the operator names it: what a model falls back to comes with it. Undefined: there is none of that name. */
+  resolveFallback: (name: string) => ResolvedModel | undefined;
+  /** Where shared memory counts the retries of a model. */
+  placeOf: (resolved: ResolvedModel) => number;
+  /** The model with those of its targets that can serve the surface. */
+  servedOn: (surface: Surface, resolved: ResolvedModel) => ResolvedModel;
+  /** Of a model as `servedOn` gave it. */
+  plannerOf: PlannerOf;
   provider: (target: PricedTarget) => Provider;
   /** Limits and budgets of what an exchange chose; callers bring theirs along. */
   modelRules: (resolved: ResolvedModel) => readonly Rules[];
@@ -33,8 +44,14 @@ export interface Line {
   guards: readonly Guard[];
 }
 
-/** `callerOfToken`: where tokens of an issuer stand for keys. */
-export function createLine(snapshot: Snapshot, directory: DirectoryIndex, callerOfToken?: CallerOfToken): Line {
+export interface LineParts {
+  directory: DirectoryIndex;
+  routing: RoutingSources;
+  /** Where tokens of an issuer stand for keys. */
+  callerOfToken?: CallerOfToken | undefined;
+}
+
+export function createLine(snapshot: Snapshot, { directory, routing, callerOfToken }: LineParts): Line {
   const byKey = createAuthenticate(snapshot, directory);
   const providers = new Map(Object.entries(snapshot.providers));
   const rules = {
@@ -42,25 +59,60 @@ export function createLine(snapshot: Snapshot, directory: DirectoryIndex, caller
     targets: new Map(Object.entries(snapshot.rules.targets)),
     providers: new Map(Object.entries(snapshot.rules.providers)),
   };
+  const provider = (target: PricedTarget): Provider => {
+    const found = providers.get(target.provider);
+    if (found === undefined) throw new GatewayError('internal', { details: { provider: target.provider } });
+    return found;
+  };
+  const targetRules: Line['targetRules'] = ({ id, configuredId, provider: name }) =>
+    present([rules.targets.get(configuredId ?? id), rules.providers.get(name)]);
+  const anybody = createResolve(snapshot.models, () => true);
+  const endpointsOf = (target: PricedTarget): Provider['endpoints'] => provider(target).endpoints;
   return {
     snapshot,
     authenticate: callerOfToken === undefined ? byKey : withTokens(byKey, callerOfToken),
     resolve: createResolve(snapshot.models, mayUseModel),
+    resolveFallback: (name) => anybody(name, NOBODY),
+    placeOf: ({ model }) => snapshot.places!.models[model.name]!,
+    servedOn: createServedOn(provider),
+    plannerOf: createPlanners(routing, { places: snapshot.places, endpointsOf, rulesOf: targetRules }),
     modelRules: ({ model }) => present([rules.models.get(model.name)]),
-    targetRules: ({ id, configuredId, provider }) =>
-      present([rules.targets.get(configuredId ?? id), rules.providers.get(provider)]),
+    targetRules,
     planOf: createPlans(createWindows()),
-    provider: (target) => {
-      const provider = providers.get(target.provider);
-      if (provider === undefined) throw new GatewayError('internal', { details: { provider: target.provider } });
-      return provider;
-    },
+    provider,
     modelsOf: (caller) =>
       snapshot.models.filter((model) => model.wildcardPrefix === undefined && mayUseModel(caller, model.name)),
     redact: createRedact(credentialsOf(snapshot)),
     guards: snapshot.guards.map(createWebhookGuard),
   };
 }
+
+/** Names that clients make up under wildcards; what is forgotten is made again. */
+const MAX_REMEMBERED = 1_000;
+
+/** The same answer for the same question, so that a model has one planner per surface. */
+function createServedOn(provider: Line['provider']): Line['servedOn'] {
+  const remembered = createLru<string, ResolvedModel>(MAX_REMEMBERED);
+  const known = new WeakMap<readonly PricedTarget[], Map<Surface, ResolvedModel>>();
+  const filtered = (surface: Surface, resolved: ResolvedModel): ResolvedModel => {
+    // Where a translation exists, all targets serve it.
+    if (surface.dialect !== undefined) return resolved;
+    const targets = resolved.targets.filter((target) => surface.isNative(provider(target)));
+    return targets.length === resolved.targets.length ? resolved : { ...resolved, targets };
+  };
+  return (surface, resolved) => {
+    const before = resolved.viaWildcard ? remembered.get(resolved.name) : undefined;
+    const same = before ?? resolved;
+    if (resolved.viaWildcard && before === undefined) remembered.set(resolved.name, resolved);
+    const bySurface = known.get(same.targets) ?? new Map<Surface, ResolvedModel>();
+    known.set(same.targets, bySurface);
+    const found = bySurface.get(surface) ?? filtered(surface, same);
+    bySurface.set(surface, found);
+    return found;
+  };
+}
+
+const NOBODY = {} as Caller;
 
 function present(rules: readonly (Rules | undefined)[]): Rules[] {
   return rules.filter((each) => each !== undefined);

@@ -7,6 +7,8 @@ import type { PriceState } from '../core/price.ts';
 import type { EndUsers } from '../policy/end-users.ts';
 import type { Limiter } from '../policy/limiter.ts';
 import type { HistoryOf } from '../policy/token-history.ts';
+import type { RetryBudgets } from '../routing/retry-budget.ts';
+import type { TargetStates } from '../routing/target-state.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
 import type { Exchange } from './exchange.ts';
@@ -22,6 +24,9 @@ export interface Plane {
   /** The price of a target, wildcards filled in; a promise only where the main thread must look it up first. */
   priceOf: (target: PricedTarget) => PriceState | Promise<PriceState>;
   limiter: Limiter;
+  /** How targets are doing. */
+  targets: TargetStates;
+  retries: RetryBudgets;
   historyOf: HistoryOf;
   endUsers: EndUsers;
   /** Too many facts wait for a store that is down. */

@@ -9,9 +9,11 @@ import { readString } from '../lib/json-scan.ts';
 import { spliceMembers } from '../lib/json-splice.ts';
 import { type ClientBody, parsedBody, streamOptions } from './body.ts';
 import { CAP_NAMES } from '../ledger/request-shape.ts';
+import { membersToContinue, requestToContinue } from './continuation.ts';
 import type { Exchange } from './exchange.ts';
 import { capName } from './spend-bound.ts';
 import { chatDialect } from './surface.ts';
+import { dropsThinking, membersWithoutThinking, requestWithoutThinking } from './thinking.ts';
 
 /** What is sent to one target, and how its answer is to be read. */
 export interface Prepared {
@@ -44,6 +46,9 @@ function relayed(exchange: Exchange, body: ClientBody, target: PricedTarget, pro
   const { surface, request } = exchange;
   const asksUsage = surface.name === 'chat' && body.stream && !body.asksForUsage && provider.quirks.includeUsage !== false;
   const changes = relayChanges(body, target, provider, asksUsage);
+  if (dropsThinking(exchange, provider)) Object.assign(changes, membersWithoutThinking(surface.name, body));
+  const { continuation } = exchange;
+  if (continuation?.resumed === true) Object.assign(changes, membersToContinue(continuation, body, provider.type));
   capRelay(changes, body, { name: capName(surface, provider), tokens: exchange.spend?.capTokens });
   const isChanged = Object.keys(changes).length > 0;
   return {
@@ -101,7 +106,8 @@ function translated(exchange: Exchange, body: ClientBody, target: PricedTarget, 
   const to = chatDialect(provider.dialect);
   if (from === undefined || to === undefined)
     throw new GatewayError('not_supported_here', { details: { provider: provider.name } });
-  const request = from.request.decode(parsedBody(body), plainHeaders(exchange));
+  const decoded = from.request.decode(parsedBody(body), plainHeaders(exchange));
+  const request = asItMayGo(exchange, provider, decoded);
   const capTokens = exchange.spend?.capTokens;
   if (capTokens !== undefined) request.maxOutputTokens = capTokens;
   const maxOutputTokens = exchange.resolved?.model.maxOutputTokens;
@@ -122,6 +128,12 @@ function translated(exchange: Exchange, body: ClientBody, target: PricedTarget, 
     base64: false,
     translation: { dialect: to, request },
   };
+}
+
+function asItMayGo(exchange: Exchange, provider: Provider, decoded: ChatRequest): ChatRequest {
+  const { continuation } = exchange;
+  const request = dropsThinking(exchange, provider) ? requestWithoutThinking(decoded) : decoded;
+  return continuation?.resumed === true ? requestToContinue(continuation, request) : request;
 }
 
 function withTargetParams(encoded: JsonObject, target: PricedTarget): JsonObject {

@@ -36,6 +36,8 @@ export function refusalOf(exchange: Exchange, answer: UpstreamAnswer, failure: U
       message,
       provider,
       upstreamStatus: status,
+      ...(failure.code === undefined ? {} : { upstreamCode: failure.code }),
+      ...(failure.type === undefined ? {} : { upstreamType: failure.type }),
       ...(exchange.askedModel === undefined ? {} : { model: exchange.askedModel }),
       ...(failure.param === undefined ? {} : { param: failure.param }),
       ...(retryAfterS === undefined ? {} : { retryAfterS }),

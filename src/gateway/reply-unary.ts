@@ -9,13 +9,12 @@ import { sendJson } from '../http/reply.ts';
 import type { UpstreamAnswer } from '../upstream/types.ts';
 import { type Collected, collect, pipeBody } from '../upstream/unary.ts';
 import { endAdmission } from './admit.ts';
-import type { Served } from './attempt.ts';
-import { closeAttempt } from './attempt.ts';
+import type { Served } from './open-attempt.ts';
+import { closeAttempt } from './open-attempt.ts';
 import { type Exchange, priceUsage } from './exchange.ts';
 import { guardAnswer, guardsOf } from './guard.ts';
 import { isCallersOwn, refusalOf } from './refusal.ts';
 import { answerHeaders, exchangeHeaders } from './reply-headers.ts';
-import { cleanBytes } from './clean.ts';
 import { chatDialect } from './surface.ts';
 import { usageInTail } from './tail-usage.ts';
 
@@ -26,7 +25,7 @@ const HOLD_CHANGED_BYTES = 64 * 1024 * 1024;
 
 /** Answers a whole body: relayed to the byte, or translated. Throws what an upstream's refusal means. */
 export async function replyUnary(exchange: Exchange, served: Served, response: ServerResponse): Promise<void> {
-  const { answer, prepared, attempt } = served;
+  const { answer, prepared } = served;
   const waitedFrom = performance.now();
   const collected = await hold(exchange, served);
   exchange.waitedMs += performance.now() - waitedFrom;
@@ -37,8 +36,7 @@ export async function replyUnary(exchange: Exchange, served: Served, response: S
     if (answer.status >= 400) throw refusalIn(exchange, answer, collected.head);
     return passLargeAnswer(exchange, served, { head: collected.head, response });
   }
-  closeAttempt(attempt);
-  if (answer.status >= 400) return refuse(exchange, served, { bytes: collected.whole, response });
+  if (answer.status >= 400) throw refused(exchange, served, collected.whole);
   if (prepared.translation === undefined) await relayWhole(exchange, served, { bytes: collected.whole, response });
   else await translateWhole(exchange, served, { bytes: collected.whole, response });
 }
@@ -78,8 +76,13 @@ interface Reply {
   response: ServerResponse;
 }
 
-async function relayWhole(exchange: Exchange, { answer, prepared }: Served, { bytes: relayed, response }: Reply): Promise<void> {
+async function relayWhole(
+  exchange: Exchange,
+  { answer, prepared, attempt }: Served,
+  { bytes: relayed, response }: Reply,
+): Promise<void> {
   const parsed = tryParse(relayed);
+  closeAttempt(exchange, attempt);
   const bytes = prepared.base64 && parsed !== undefined ? inBase64(exchange, relayed, parsed) : relayed;
   if (parsed !== undefined) noteSummary(exchange, exchange.surface.summarize(parsed));
   priceUsage(exchange);
@@ -104,6 +107,7 @@ async function translateWhole(exchange: Exchange, served: Served, { bytes, respo
   const decoded = decodeWhole(exchange, served, parsed);
   // Whoever reads events would find none in it, and take it for an empty answer.
   if (exchange.stream) throw unreadable(exchange, 'it is no stream, and one was asked for');
+  closeAttempt(exchange, served.attempt);
   priceUsage(exchange);
   const context = { requestId: exchange.request.id, nowS: Math.floor(exchange.plane.nowMs() / 1000), includeUsage: true };
   const encoded = exchange.surface.dialect!.response.encode(decoded, context, (warning) => exchange.warnings.push(warning));
@@ -144,7 +148,7 @@ async function passLargeAnswer(
     see: tail.see,
   });
   exchange.responseBytes = end.bytes;
-  closeAttempt(attempt, end.error);
+  closeAttempt(exchange, attempt, end.error);
   noteSummary(exchange, exchange.surface.summarize(tail.answer()));
   if (end.error === undefined) return finish(exchange, answer.status, end.bytes);
   throw end.error;
@@ -156,18 +160,11 @@ function refusalIn(exchange: Exchange, answer: UpstreamAnswer, bytes: Buffer): G
   return refusalOf(exchange, answer, errors.decode(answer.status, tryParse(bytes) ?? bytes.toString('utf8')));
 }
 
-function refuse(exchange: Exchange, { answer, prepared, attempt }: Served, { bytes, response }: Reply): void {
-  const { status } = answer;
+/** On a relay the caller's own mistakes are told in the provider's words, should it come to that. */
+function refused(exchange: Exchange, { answer, prepared }: Served, bytes: Buffer): GatewayError {
   const error = refusalIn(exchange, answer, bytes);
-  if (prepared.translation !== undefined || !isCallersOwn(exchange, status)) throw error;
-  exchange.failure = error;
-  exchange.outcome = 'upstream_error';
-  closeAttempt(attempt, error);
-  const clean = cleanBytes(bytes, exchange.line.redact);
-  exchange.status = status;
-  exchange.responseBytes = clean.length;
-  endAdmission(exchange);
-  sendJson(response, status, answerHeaders(exchange, answer), clean);
+  if (prepared.translation === undefined && isCallersOwn(exchange, answer.status)) exchange.relayable = { error, answer, bytes };
+  return error;
 }
 
 function noteSummary(exchange: Exchange, summary: ReturnType<Exchange['surface']['summarize']>): void {

@@ -1,4 +1,5 @@
 import { endAdmission } from './admit.ts';
+import { sumUp } from './continuation.ts';
 import { type Exchange, factOf, priceUsage } from './exchange.ts';
 import { settleSpend } from './spend-settle.ts';
 
@@ -7,6 +8,7 @@ export function settle(exchange: Exchange): void {
   try {
     settleSpend(exchange);
     priceUsage(exchange);
+    sumUp(exchange);
     exchange.plane.record(factOf(exchange));
   } finally {
     endAdmission(exchange);

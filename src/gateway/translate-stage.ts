@@ -5,6 +5,7 @@ import type { Usage } from '../core/usage.ts';
 import type { Dialect, ReplyContext } from '../dialects/dialect.ts';
 import { createSseParser, SseEventTooLargeError } from '../lib/sse-parser.ts';
 import type { StreamStage } from '../upstream/types.ts';
+import type { Joined } from './continuation.ts';
 import type { Exchange } from './exchange.ts';
 
 /** What a translated stream told of itself, beside what the client got. */
@@ -22,28 +23,43 @@ export interface TranslateStage extends StreamStage {
 /** No provider's event is a tenth of that; a longer one is garbage or an attack on memory. */
 const MAX_EVENT_BYTES = 8 * 1024 * 1024;
 
+/** An empty block has none yet; a tool call is there with its name. */
+const CONTENT: ReadonlySet<StreamPart['type']> = new Set([
+  'text_delta',
+  'reasoning_delta',
+  'reasoning_signature',
+  'tool_call_start',
+  'refusal_delta',
+  'native',
+]);
+
 export interface Translation {
   /** The provider's dialect and the client's. */
   from: Dialect;
   to: Dialect;
   context: ReplyContext;
   exchange: Exchange;
+  /** The stream is the rest of another one; see continuation.ts. */
+  joined?: Joined | undefined;
 }
 
 /** A provider's stream in one dialect, a client's in another: SSE → events → parts → events. */
-export function createTranslateStage({ from, to, context, exchange }: Translation): TranslateStage {
+export function createTranslateStage({ from, to, context, exchange, joined }: Translation): TranslateStage {
   const decoder = from.stream.decoder();
   // What is found inexpressible in the middle of a stream can no longer stand in a header; the fact has it.
   const encoder = to.stream.encoder(context, (warning) => exchange.warnings.push(warning));
+  for (const part of joined?.opening ?? []) encoder.encode(part);
   const notes: TranslateNotes = {};
   let state: StreamStage['state'] = 'open';
   let out = '';
+  let hasContent = false;
 
   const emit = (part: StreamPart): void => {
     // Whatever follows the end belongs to no answer.
     if (state !== 'open') return;
     note(notes, part);
-    out += encoder.encode(part);
+    hasContent ||= CONTENT.has(part.type);
+    for (const each of joined?.join(part) ?? [part]) out += encoder.encode(each);
     if (part.type === 'end') state = 'done';
     if (part.type === 'error') state = 'error';
   };
@@ -65,6 +81,9 @@ export function createTranslateStage({ from, to, context, exchange }: Translatio
     notes,
     get state() {
       return state;
+    },
+    get hasContent() {
+      return hasContent;
     },
     atBoundary: true,
     push(chunk) {

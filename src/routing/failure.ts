@@ -77,13 +77,15 @@ const BY_CODE: Partial<Record<ErrorCode, FailureKind>> = {
 const BY_WORDS: readonly { kind: FailureKind; codes: RegExp; sentences?: RegExp; statuses: readonly number[] }[] = [
   {
     kind: 'exhausted',
-    codes: /^(insufficient_quota|billing_error|billing_hard_limit_reached|insufficient_balance|credits_exhausted|payment_required)$/i,
+    codes:
+      /^(insufficient_quota|billing_error|billing_hard_limit_reached|insufficient_balance|credits_exhausted|payment_required)$/i,
     sentences: /exceeded your current quota|credit balance is too low|insufficient (balance|credits|funds)/i,
     statuses: [400, 402, 403, 429],
   },
   {
     kind: 'content_policy',
-    codes: /^(content_filter|content_policy_violation|moderation_blocked|responsible_ai_policy_violation|ResponsibleAIPolicyViolation|data_inspection_failed)$/i,
+    codes:
+      /^(content_filter|content_policy_violation|moderation_blocked|responsible_ai_policy_violation|ResponsibleAIPolicyViolation|data_inspection_failed)$/i,
     sentences: /content (management )?policy|content.?filter|flagged by (our )?moderation|requires moderation/i,
     statuses: [400, 403, 422],
   },
@@ -95,7 +97,8 @@ const BY_WORDS: readonly { kind: FailureKind; codes: RegExp; sentences?: RegExp;
   },
   {
     kind: 'context_window',
-    codes: /^(context_length_exceeded|context_window_exceeded|string_above_max_length|model_max_prompt_tokens_exceeded|request_too_large)$/i,
+    codes:
+      /^(context_length_exceeded|context_window_exceeded|string_above_max_length|model_max_prompt_tokens_exceeded|request_too_large)$/i,
     sentences:
       /prompt is too long|maximum context length|context (length|window)|too many (input )?tokens|input token count.*exceeds|exceeds? .*(token|context) limit|reduce the length/i,
     statuses: [400, 413, 422],
@@ -103,7 +106,8 @@ const BY_WORDS: readonly { kind: FailureKind; codes: RegExp; sentences?: RegExp;
   {
     kind: 'signature',
     codes: /^invalid_signature$/i,
-    sentences: /invalid `?signature`? in `?thinking|thinking.{0,40}signature|invalid_encrypted_content|encrypted content.*could not be/i,
+    sentences:
+      /invalid `?signature`? in `?thinking|thinking.{0,40}signature|invalid_encrypted_content|encrypted content.*could not be/i,
     statuses: [400],
   },
 ];

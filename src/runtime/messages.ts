@@ -20,6 +20,7 @@ import type { AdmitPerson, AdmittedPerson } from '../policy/jwt.ts';
 import type { AskWhole } from '../upstream/way-out.ts';
 import type { DirectoryNews } from './directory-desk.ts';
 import type { Journal, JournalPosition } from './journal.ts';
+import type { TargetStatus } from './place-book.ts';
 import type { SharedMemory, SharedState } from './shared-state.ts';
 import type { SlotBook } from './slots.ts';
 
@@ -154,6 +155,7 @@ export interface ControlContext {
   workers: () => WorkerStatus[];
   /** Bytes of facts that workers wrote and main has not yet read. */
   journalLagBytes: () => number;
+  targets: () => TargetStatus[];
   /** Whether it can be written, and how many bytes of facts it does not have yet. */
   storeState: () => { isUp: boolean; lagBytes: number };
 }

@@ -55,6 +55,22 @@ export function createPlaceBook({ space, targets, clearRetries, nowMs }: PlacePa
   };
 }
 
+/** How a candidate is doing, for metrics. */
+export interface TargetStatus {
+  /** Id as configured. */
+  target: string;
+  state: ReturnType<TargetsOverview['state']>;
+  inflight: number;
+}
+
+export function targetStatus({ targets }: { targets: TargetsOverview }, { places }: Snapshot): TargetStatus[] {
+  return Object.entries(places?.targets ?? {}).map(([target, place]) => ({
+    target,
+    state: targets.state(place, Date.now()),
+    inflight: targets.inFlight(place),
+  }));
+}
+
 function candidateIds({ models, providers }: Snapshot): Set<string> {
   return new Set(
     models.flatMap(({ targets }) =>

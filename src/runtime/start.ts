@@ -26,6 +26,7 @@ import { createPeople } from './people.ts';
 import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
 import { bareHost, pinListener } from './pin-listener.ts';
+import { PLACE_SPACE, createPlaceBook, targetStatus } from './place-book.ts';
 import { type SharedOverview, createSharedOverview } from './shared-state.ts';
 import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
@@ -83,7 +84,8 @@ export async function start(settings: StartSettings): Promise<Running> {
   await storeThread.open(storeBoot(dataDir, first.snapshot));
   const layered = valid(await control.config.load().catch(asStartError));
   layered.settled?.();
-  current = pinListener(layered.snapshot, { configured, bound }).snapshot;
+  const book = createPlaceBook({ ...shared, space: PLACE_SPACE, nowMs: Date.now });
+  current = book.place(pinListener(layered.snapshot, { configured, bound }).snapshot);
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
   const managed = { control, store: storeThread.store, directory: directory.service, snapshot, ring: context.kek.ring };
   const endUsers = endUserPlaces({ ...context, shared, rules: current.endUsers.rules, nowMs: Date.now });
@@ -99,18 +101,14 @@ export async function start(settings: StartSettings): Promise<Running> {
   const swap = async (next: Snapshot): Promise<readonly number[]> => {
     const { snapshot, ignored } = pinListener(next, { configured, bound });
     if (next.store.url !== first.snapshot.store.url) ignored.push('store.url');
+    const placed = book.place(snapshot);
     await directory.prepare(snapshot);
     endUsers.configure(snapshot.endUsers.rules);
-    current = snapshot;
-    return inForce(snapshot, { ignored, supervisor, control, storeThread });
+    current = placed;
+    return inForce(placed, { ignored, supervisor, control, storeThread });
   };
-  const live = watchConfig({
-    current: layered.snapshot,
-    files: layered.files,
-    load: control.config.load,
-    apply: swap,
-    report: reporter(control.log),
-  });
+  const { load } = control.config;
+  const live = watchConfig({ current: layered.snapshot, files: layered.files, load, apply: swap, report: reporter(control.log) });
   late.live = live;
   const url = publicUrl(bound);
   control.log('info', { url, workers: bound.workers, snapshot: current.hash }, 'serving');
@@ -221,6 +219,7 @@ function controlContext({ settings, dataDir, minted, late, storeThread }: Contex
     environment: settings.environment,
     workers: () => late.supervisor?.status() ?? [],
     journalLagBytes: () => late.reader?.lagBytes() ?? 0,
+    targets: () => (late.shared === undefined ? [] : targetStatus(late.shared, late.snapshot!())),
   };
 }
 

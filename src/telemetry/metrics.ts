@@ -11,7 +11,10 @@ export interface Gauges {
   inflightBytes: () => number;
   journalLagBytes: () => number;
   store: () => { isUp: boolean; lagBytes: number };
+  targets: () => { target: string; state: 'closed' | 'probing' | 'open'; inflight: number }[];
 }
+
+const STATE_VALUES = { closed: 0, probing: 1, open: 2 };
 
 export interface Metrics {
   observe: (fact: ExchangeFact) => void;
@@ -146,6 +149,12 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   gauge('signalbox_store_lag_bytes', 'Bytes of facts written and not yet in the store', [], (set) =>
     set({}, gauges.store().lagBytes),
   );
+  gauge('signalbox_target_state', 'Circuit breaker of a target: 0 closed, 1 probing, 2 open', ['target'], (set) => {
+    for (const { target, state } of gauges.targets()) set({ target }, STATE_VALUES[state]);
+  });
+  gauge('signalbox_target_inflight', 'Attempts under way at a target', ['target'], (set) => {
+    for (const { target, inflight } of gauges.targets()) set({ target }, inflight);
+  });
   gauge('process_resident_memory_bytes', 'Resident memory of the process', [], (set) => set({}, process.memoryUsage.rss()));
   gauge('process_start_time_seconds', 'Start of the process since the epoch', [], (set) =>
     set({}, Math.round(performance.timeOrigin / 1000)),

@@ -48,6 +48,9 @@ export function createRelayStage(relay: Omit<StreamRelay, 'body'>, maxEventBytes
     get state() {
       return tap.state;
     },
+    get hasContent() {
+      return tap.sawContent;
+    },
     // Held bytes are ours: the client always stands at a boundary.
     atBoundary: true,
   };

@@ -10,6 +10,12 @@ export interface PumpOptions {
   idleCommentMs?: number;
   /** A client that takes nothing for this long while data waits for it has left. */
   stallMs?: number;
+  /** What comes before the first content (a role, pings) is held so long, so that a failure there can still be answered with a status, or by another target. Absent: not at all. */
+  holdMs?: number;
+  /** Asked where the stream breaks: true, and the reply is left open as it stands, for whoever goes on with it. */
+  mayContinue?: () => boolean;
+  /** Called once, with the first content. */
+  onContent?: () => void;
   /** Called at every turn of the wheel, while the stream is open, with the bytes written to the client so far. May abort the body. */
   watch?: (bytes: number) => void;
 }
@@ -52,6 +58,12 @@ export class Pump implements BodySink, Timed {
   private readonly idleCommentMs: number;
   private readonly stallMs: number;
   private readonly watch: PumpOptions['watch'];
+  private readonly mayContinue: () => boolean;
+  /** Undefined once it was called. */
+  private onContent: PumpOptions['onContent'];
+  /** What the client does not have yet; undefined once it goes out as it comes. */
+  private held: (Buffer | string)[] | undefined;
+  private readonly heldUntilMs: number;
   private readonly result: StreamResult = { end: 'incomplete', bytes: 0 };
   private readonly settle: (result: StreamResult) => void;
   private readonly settled: Promise<StreamResult>;
@@ -75,7 +87,11 @@ export class Pump implements BodySink, Timed {
     this.idleCommentMs = options.idleCommentMs ?? IDLE_COMMENT_MS;
     this.stallMs = options.stallMs ?? STALL_MS;
     this.watch = options.watch;
+    this.onContent = options.onContent;
+    this.mayContinue = options.mayContinue ?? never;
     this.quietSinceMs = this.wheel.now();
+    this.heldUntilMs = this.quietSinceMs + (options.holdMs ?? 0);
+    if (options.holdMs !== undefined) this.held = [];
   }
 
   /** `first`: bytes for the client ahead of the body's. */
@@ -104,7 +120,9 @@ export class Pump implements BodySink, Timed {
       this.incomplete(toGatewayError(thrown));
       return true;
     }
+    if (this.onContent !== undefined && this.stage.hasContent) this.tellContent(this.onContent);
     if (this.stage.state !== 'open') this.finish(out);
+    else if (this.held !== undefined) return this.hold(out);
     else if (out !== undefined) return this.write(out);
     return true;
   }
@@ -115,7 +133,7 @@ export class Pump implements BodySink, Timed {
     try {
       const out = this.stage.end();
       if (this.stage.state !== 'open') return this.finish(out);
-      if (out !== undefined) this.write(out);
+      if (out !== undefined && this.held === undefined) this.write(out);
       this.incomplete(new GatewayError('upstream_incomplete'));
     } catch (thrown) {
       this.incomplete(toGatewayError(thrown));
@@ -134,12 +152,30 @@ export class Pump implements BodySink, Timed {
     if (!this.done) this.watch?.(this.result.bytes);
     if (this.done) {
       if (nowMs >= this.abortByMs) this.body.abort();
+    } else if (this.held !== undefined) {
+      if (nowMs >= this.heldUntilMs) this.release();
     } else if (this.wrote) {
       this.wrote = false;
       this.quietSinceMs = nowMs;
     } else if (nowMs - this.quietSinceMs >= this.idleCommentMs && this.stage.atBoundary && !this.response.writableNeedDrain) {
       this.write(COMMENT);
     }
+  }
+
+  private tellContent(onContent: () => void): void {
+    this.onContent = undefined;
+    onContent();
+  }
+
+  private hold(out: Buffer | string | undefined): boolean {
+    if (out !== undefined) this.held!.push(out);
+    return this.stage.hasContent ? this.release() : true;
+  }
+
+  private release(): boolean {
+    const held = this.held!;
+    this.held = undefined;
+    return held.length === 0 || this.write(joined(held)!);
   }
 
   private write(out: Buffer | string): boolean {
@@ -156,29 +192,36 @@ export class Pump implements BodySink, Timed {
   /** The terminal event is in `out`: the client need not wait for the upstream's end. */
   private finish(out: Buffer | string | undefined): void {
     this.result.end = this.stage.state === 'error' ? 'upstream_error' : 'whole';
-    if (out !== undefined) this.count(out);
-    this.close(out);
+    if (this.stage.state === 'error' && (this.held === undefined ? this.mayContinue() : !this.stage.hasContent))
+      return this.unsent();
+    const rest = this.held === undefined ? out : joined(out === undefined ? this.held : [...this.held, out]);
+    this.held = undefined;
+    if (rest !== undefined) this.count(rest);
+    this.close(rest);
     this.abortByMs = this.wheel.now() + LINGER_MS;
   }
 
   /** Tells the client in its stream that the rest is missing. Where nothing has been sent the caller does, with a status. */
   private incomplete(error: GatewayError): void {
     this.result.error = error;
-    if (!this.response.headersSent) {
-      this.done = true;
-      this.letGo();
-      this.settle(this.result);
-    } else {
-      const last = this.stage.fail(error);
-      if (last === undefined) this.response.destroy();
-      else {
-        this.count(last);
-        this.close(last);
-      }
-      this.done = true;
+    if (!this.response.headersSent || this.mayContinue()) return this.unsent();
+    const last = this.stage.fail(error);
+    if (last === undefined) this.response.destroy();
+    else {
+      this.count(last);
+      this.close(last);
     }
+    this.done = true;
     if (this.drained) this.wheel.leave(this);
     else this.body.abort();
+  }
+
+  /** What the client does not have the caller may still give him. */
+  private unsent(): void {
+    this.done = true;
+    this.letGo();
+    this.settle(this.result);
+    if (!this.drained) this.body.abort();
   }
 
   private close(out: Buffer | string | undefined): void {
@@ -215,4 +258,13 @@ export class Pump implements BodySink, Timed {
     this.response.off('close', this.onClose).off('drain', this.onDrain).off('timeout', this.onTimeout);
     this.response.setTimeout(0);
   }
+}
+
+function never(): boolean {
+  return false;
+}
+
+function joined(parts: readonly (Buffer | string)[]): Buffer | string | undefined {
+  if (parts.length < 2) return parts[0];
+  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
 }

@@ -72,7 +72,7 @@ export interface DeliveryFailure {
 export interface StreamResult {
   end:
     | 'whole'
-    /** The provider's own error event was passed on. */
+    /** The provider's own error event was passed on; or it came before all content and was not (`response.headersSent` is false). */
     | 'upstream_error'
     /**
      * Cut, stalled or unreadable upstream: our in-band error event was sent. Where the reply had not begun (`response.headersSent` is
@@ -106,6 +106,8 @@ export interface StreamStage {
   fail(error: GatewayError): string | undefined;
   /** `done`: the terminal event has been passed on. `error`: the provider's own error event has been. */
   readonly state: 'open' | 'done' | 'error';
+  /** Content has come: text, a tool call or reasoning, not only a role or a ping. */
+  readonly hasContent: boolean;
   /** Whether an SSE comment may be written now. */
   readonly atBoundary: boolean;
 }

@@ -63,6 +63,7 @@ function createPlainStage(see: ((chunk: Buffer) => void) | undefined): StreamSta
     get state() {
       return state;
     },
+    hasContent: true,
     atBoundary: false,
   };
 }

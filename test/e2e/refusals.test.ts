@@ -372,7 +372,7 @@ describe.each(FRONTS)('$name: an upstream that cannot be had', (front) => {
     for (const stream of [false, true]) {
       const reply = await send(front, place, { stream });
       expectRefusal(front, reply, { status: 502, code: 'upstream_unreachable', message, param: null });
-      expect(reply.headers['x-signalbox-attempts']).toBe('1');
+      expect(reply.headers['x-signalbox-attempts']).toBe('3');
       expectLine(reply.headers['x-request-id'], { status: 502, outcome: 'upstream_error', error: 'upstream_unreachable' });
     }
   });
@@ -451,7 +451,7 @@ describe.each(FRONTS)('$name: whole answers that cannot be used', (front) => {
     upstream.play(() => steps);
     const reply = await send(front, 'line');
     expectRefusal(front, reply, { status: 502, code, param: null });
-    expectLine(reply.headers['x-request-id'], { status: 502, error: code, attempts: 1 });
+    expectLine(reply.headers['x-request-id'], { status: 502, error: code, attempts: 3 });
   });
 
   it('a gzip bomb is not inflated to its end', async () => {

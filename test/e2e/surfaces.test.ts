@@ -474,12 +474,19 @@ describe('targets', () => {
     ['an error', () => [{ send: whole(500, '{}') }]],
     ['a refusal', () => [{ send: whole(429, '{"error":{"message":"slow down"}}') }]],
     ['half an answer', () => [{ send: 'HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{' }, 'fin']],
-  ])('none is asked after %s: the request may have been served, or billed', async (_, script) => {
-    upstream.play(script);
+  ])('the next is asked after %s, since the client has nothing of it', async (_, script) => {
+    upstream.play((request) => (request.path.startsWith('/breaking') ? script(request) : answerInKind(request)));
     const reply = await chat('after-breaking');
-    expect(reply.status).toBeGreaterThanOrEqual(400);
-    expect(reply.headers['x-signalbox-attempts']).toBe('1');
-    expect(upstream.requests.map(({ path }) => path)).toEqual(['/breaking/v1/chat/completions']);
+    expect(reply.status).toBe(200);
+    expect(reply.headers['x-signalbox-attempts']).toBe('2');
+    expect(upstream.requests.map(({ path }) => path)).toEqual(['/breaking/v1/chat/completions', '/v1/chat/completions']);
+  });
+
+  it('none is asked after what every target would refuse alike', async () => {
+    upstream.play(() => [{ send: whole(400, '{"error":{"message":"no such parameter"}}') }]);
+    const reply = await chat('after-breaking');
+    expect(reply.status).toBe(400);
+    expect(upstream.requests).toHaveLength(1);
   });
 
   it('all of them gone: the last failure is told', async () => {
