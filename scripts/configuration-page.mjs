@@ -1,5 +1,5 @@
 /** docs/configuration.md: what the file is like, by hand; every key of it, from the schema. */
-import { NOT_BUILT, NOT_BUILT_VALUES } from '../src/config/not-built.ts';
+import { NOT_BUILT } from '../src/config/not-built.ts';
 import { jsonSchema } from '../src/config/schema.ts';
 import { code, table } from './markdown.mjs';
 
@@ -53,11 +53,7 @@ function keyTables() {
 function notBuiltTable() {
   const shown = (pattern) => pattern.replaceAll('.*', '[]');
   const keys = Object.entries(NOT_BUILT).map(([pattern, capability]) => [code(shown(pattern)), capability]);
-  const values = Object.entries(NOT_BUILT_VALUES).map(([pattern, names]) => [
-    code(shown(pattern)),
-    `other values than those above: ${names.map(code).join(', ')}`,
-  ]);
-  return table(['Key', 'Capability'], [...keys, ...values]);
+  return table(['Key', 'Capability'], keys);
 }
 
 export function configurationPage() {

@@ -137,11 +137,74 @@ describe('models', () => {
             priceState: { status: 'free' },
             defaultParams: { temperature: 0 },
             dropParams: ['user'],
+            capabilities: ['tools'],
             bounds: { contextWindow: 1000, maxOutputTokens: 100, reasons: false },
           },
         ],
       },
     ]);
+  });
+
+  it('carry all that the file says of their routing', async () => {
+    const { models } = await snapshotOf(
+      `${PROVIDERS}models:
+  - name: a
+    aliases: [other]
+    strategy: latency-based-routing
+    retries: 5
+    deadline_ms: 1000
+    breaker: { failures: 2, failure_share: 0.25, window_s: 10, open_s: 5 }
+    fallbacks: [b]
+    fallbacks_on: { content_policy: [b], rate_limit: [b] }
+    sticky: prefix
+    continue_on_failure: true
+    targets: [{ provider: ollama, model: x, order: 2, tags: [eu], region: eu-west-1, context_window: 500, capabilities: [vision], can_continue: true }]
+  - { name: b, targets: [{ provider: ollama, model: y }] }
+  - { name: both, models: [a, b], strategy: cost, sticky: [session, user] }`,
+    );
+    expect(models[0]).toMatchObject({
+      aliases: ['other'],
+      routing: {
+        strategy: 'latency',
+        retries: 5,
+        deadlineMs: 1_000,
+        breaker: { failures: 2, failureShare: 0.25, windowMs: 10_000, openMs: 5_000 },
+        fallbacks: { general: ['b'], content_policy: ['b'], rate_limit: ['b'] },
+        sticky: ['prefix'],
+        continueOnFailure: true,
+      },
+      targets: [
+        {
+          order: 2,
+          tags: ['eu'],
+          region: 'eu-west-1',
+          capabilities: ['vision'],
+          canContinue: true,
+          bounds: { contextWindow: 500 },
+        },
+      ],
+    });
+    expect(models[2]!.targets.map(({ id }) => id)).toEqual(['ollama/x', 'ollama/y']);
+    expect(models[2]!.routing).toEqual({ ...DEFAULT_ROUTING, strategy: 'cost', sticky: ['session', 'user'] });
+  });
+
+  it.each([
+    ['strategy: cost'],
+    ['retries: 1'],
+    ['deadline_ms: 5'],
+    ['breaker: { failures: 4 }'],
+    ['breaker: { failure_share: 0.4 }'],
+    ['breaker: { window_s: 4 }'],
+    ['breaker: { open_s: 4 }'],
+    ['fallbacks: [b]'],
+    ['fallbacks_on: { context_window: [b] }'],
+    ['sticky: user'],
+    ['continue_on_failure: true'],
+    ['aliases: [other]'],
+  ])('have another hash with %s', async (key) => {
+    const text = (line: string) =>
+      `${PROVIDERS}models: [{ name: a, ${line}targets: [{ provider: ollama, model: x }] }, { name: b, targets: [{ provider: ollama, model: y }] }]`;
+    expect((await snapshotOf(text(`${key}, `))).hash).not.toBe((await snapshotOf(text(''))).hash);
   });
 
   it('are priced from the list, by override, later, or not', async () => {

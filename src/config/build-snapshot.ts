@@ -9,6 +9,7 @@ import { resolveEndUsers, resolveKeptBack } from './resolve-limits.ts';
 import { resolveStore } from './resolve-store.ts';
 import { resolveKey, resolveModel, resolveProvider } from './resolve.ts';
 import type { ModelKnowledge } from './resolve.ts';
+import { withGroups } from './resolve-routing.ts';
 import { resolvePeople } from './resolve-people.ts';
 import { placedRules, wantedRules } from './resolve-rules.ts';
 import type { RulesConfig } from './schema-rules.ts';
@@ -40,11 +41,10 @@ const MAX_AUTO_WORKERS = 8;
 /** `loaded` has passed every check: nothing here can fail. */
 export function buildSnapshot({ settings, pems }: Pick<LoadedConfig, 'settings' | 'pems'>, parts: SnapshotParts): Snapshot {
   const providers = providersOf(settings, parts);
-  const createdS = Math.floor(parts.nowMs / 1000);
   const content: Omit<Snapshot, 'hash' | 'version'> = {
     server: serverOf(settings.server, pems.tls, parts),
     providers,
-    models: byPrecedence(settings.models.map((model) => resolveModel(model, providers, parts, createdS))),
+    models: byPrecedence(modelsOf(settings, providers, parts)),
     keys: [
       ...settings.keys.map((key) => resolveKey(key, { ...parts, timeZone: settings.ledger.time_zone })),
       ...(parts.mintedKeys ?? []),
@@ -64,6 +64,15 @@ export function buildSnapshot({ settings, pems }: Pick<LoadedConfig, 'settings' 
     ledger: { sync: settings.ledger.sync },
   };
   return { version: parts.version, hash: hashOf(content), ...content };
+}
+
+function modelsOf({ models }: Config, providers: Record<string, Provider>, parts: SnapshotParts): Model[] {
+  const createdS = Math.floor(parts.nowMs / 1000);
+  const members = new Map(models.flatMap(({ name, models: group }) => (group === undefined ? [] : [[name, group] as const])));
+  return withGroups(
+    models.map((model) => resolveModel(model, providers, parts, createdS)),
+    members,
+  );
 }
 
 function providersOf(settings: Config, { catalog, apiProviders }: SnapshotParts): Record<string, Provider> {

@@ -19,7 +19,6 @@ export function checkModels(root: Tree): ConfigIssue[] {
     ...models.flatMap(duplicateTargets),
     ...twiceLimited(root),
     ...models.flatMap(strayWildcards),
-    ...fallbackCircles(root),
   ];
 }
 
@@ -101,30 +100,6 @@ function ownParams(root: Tree): ConfigIssue[] {
       OWN_PARAMS.has(String(node.kind === 'scalar' && path.includes('drop_params') ? node.value : path.at(-1))),
     )
     .map(({ keyPlace, path }) => issueAt(keyPlace, path, 'is set by the request or by Signalbox and cannot be changed here'));
-}
-
-/** Each circle once, at the fallback that closes it. */
-function fallbackCircles(root: Tree): ConfigIssue[] {
-  const fallbacks = select(root, 'models.*').flatMap((model) => {
-    const from = selectTexts(model.node, 'name')[0];
-    const lists = ['fallbacks.*', 'fallbacks_on.*.*'].flatMap((pattern) => selectTexts(model.node, pattern));
-    return from === undefined ? [] : lists.map((to) => ({ from, to, path: [...model.path, ...to.path] }));
-  });
-  const issues: ConfigIssue[] = [];
-  const done = new Set<string>();
-  const visit = (model: Text, trail: readonly Text[]): void => {
-    const way = [...trail, model];
-    for (const { to, path } of fallbacks.filter(({ from }) => from.text === model.text)) {
-      const start = way.findIndex(({ text }) => text === to.text);
-      if (start === -1 && !done.has(to.text)) visit(to, way);
-      if (start === -1) continue;
-      const circle = [...way.slice(start), to].map((each) => `\`${shown(each)}\``).join(' → ');
-      issues.push(issueAt(to.node.place, path, `the fallbacks go in a circle: ${circle}`));
-    }
-    done.add(model.text);
-  };
-  for (const { from } of fallbacks) if (!done.has(from.text)) visit(from, []);
-  return issues;
 }
 
 /** What came by reference is shown as it was written. */

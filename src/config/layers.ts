@@ -7,6 +7,7 @@ import type { ApiDocument, ApiSection } from './api-document.ts';
 import { API_SECTIONS, apiTree, checkApiDocument, entryAt, isFromApi } from './api-document.ts';
 import type { Catalog } from './catalog-port.ts';
 import { checkModels } from './check-models.ts';
+import { checkRouting } from './check-routing.ts';
 import { checkProviders } from './check-providers.ts';
 import type { ConfigIssue } from './issue.ts';
 import { formatIssue, issueAt } from './issue.ts';
@@ -150,7 +151,7 @@ function settle(
 ): { settings: LoadedConfig['settings']; merged: MapNode } {
   const merged = mergedTree(file.root, problems.kept(), parts);
   const { config, issues } = validate(merged);
-  const found = [...issues, ...checkProviders(merged, parts.catalog), ...checkModels(merged)];
+  const found = [...issues, ...checkProviders(merged, parts.catalog), ...checkModels(merged), ...checkRouting(merged)];
   if (config !== undefined && found.length === 0) return { settings: config, merged };
   const before = problems.kept();
   if (before.length === 0) return { settings: file.settings, merged: file.root };

@@ -97,7 +97,7 @@ describe('what is refused, with its line', () => {
       ['gateway.yaml:1:28 telemetry.log.level: must be `debug` or `info` or `warn` or `error` (did you mean "warn"?)'],
     ],
     ['a key without a value', 'server:\n  port:\n', ['gateway.yaml:2:8 server.port: has no value']],
-    ['a key left out', 'models:\n  - name: a', ['gateway.yaml:2:5 models[0].targets: is missing']],
+    ['a key left out', 'keys:\n  - name: a', ['gateway.yaml:2:5 keys[0].key: is missing']],
     [
       'a key given twice',
       'server:\n  port: 1\n  port: 2',
@@ -339,12 +339,7 @@ describe('what is refused, with its line', () => {
 });
 
 describe('what is not built yet', () => {
-  const model = (line: string) =>
-    `providers: { demo: {} }\nmodels:\n  - name: a\n    ${line}\n    targets: [{ provider: demo, model: x }]`;
-
   it.each([
-    [model('retries: 2'), 'models[0].retries: `retries` (retries) is not built yet in this version; remove it'],
-    [model('strategy: latency'), 'models[0].strategy: `latency` is not built yet in this version'],
     [
       'keys: [{ name: a, key: "${env:KEY}", agents: ["*"] }]',
       'keys[0].agents: `agents` (grants of agents) is not built yet in this version; remove it',
@@ -353,18 +348,49 @@ describe('what is not built yet', () => {
   ])('%s', async (text, expected) => {
     expect(await complaints(text)).toEqual([expect.stringContaining(expected)]);
   });
+});
 
-  it('names circles of fallbacks all the same', async () => {
-    const found = await complaints(
-      'providers: { demo: {} }\nmodels:\n  - { name: a, fallbacks: [b], targets: [{ provider: demo, model: x }] }\n' +
-        '  - { name: b, fallbacks_on: { rate_limit: [c] }, targets: [{ provider: demo, model: x }] }\n' +
-        '  - { name: c, fallbacks: [c, a], targets: [{ provider: demo, model: x }] }',
+describe('routing that cannot work', () => {
+  const models = (...rows: string[]) => `providers: { demo: {} }\nmodels:\n${rows.map((row) => `  - { ${row} }\n`).join('')}`;
+  const TARGETS = 'targets: [{ provider: demo, model: x }]';
+
+  it('fallbacks that go in circles, by aliases too', async () => {
+    const text = models(
+      `name: a, aliases: [z], fallbacks: [b], ${TARGETS}`,
+      `name: b, fallbacks_on: { rate_limit: [c] }, ${TARGETS}`,
+      `name: c, fallbacks: [c, z], ${TARGETS}`,
     );
-    expect(found.filter((line) => line.includes('circle'))).toEqual([
+    expect(await complaints(text)).toEqual([
       'gateway.yaml:5:28 models[2].fallbacks[0]: the fallbacks go in a circle: `c` → `c`',
-      'gateway.yaml:5:31 models[2].fallbacks[1]: the fallbacks go in a circle: `a` → `b` → `c` → `a`',
+      'gateway.yaml:5:31 models[2].fallbacks[1]: the fallbacks go in a circle: `a` → `b` → `c` → `z`',
     ]);
-    expect(found.filter((line) => line.includes('not built yet'))).toHaveLength(3);
+  });
+
+  it.each([
+    [
+      models(`name: a, fallbacks: [gtp], ${TARGETS}`, `name: gpt, ${TARGETS}`),
+      'models[0].fallbacks[0]: there is no model `gtp` (did you mean',
+    ],
+    [models(`name: a, aliases: [b], ${TARGETS}`, `name: b, ${TARGETS}`), 'models[0].aliases[0]: the name is already given at'],
+    [models(`name: a, aliases: [b, b], ${TARGETS}`), 'models[0].aliases[1]: the name is already given at'],
+    [models(`name: a, aliases: ["b*"], ${TARGETS}`), 'models[0].aliases[0]: an alias is one name'],
+    [models('name: a'), 'models[0].targets: a model needs `targets`, or `models`'],
+    [
+      models(`name: a, models: [b], ${TARGETS}`, `name: b, ${TARGETS}`),
+      'models[0].models: a model has `targets` or `models`, not both',
+    ],
+    [models('name: a, models: [c]', `name: b, ${TARGETS}`), 'models[0].models[0]: there is no model `c`'],
+    [models('name: a, models: [b]', 'name: b, models: [c]', `name: c, ${TARGETS}`), 'models[0].models[0]: is a group itself'],
+    [
+      models('name: a, models: ["b*"]', 'name: "b*", targets: [{ provider: demo, model: "*" }]'),
+      'a wildcard has no targets of its own',
+    ],
+    [models(`name: a, strategy: fastest, ${TARGETS}`), 'models[0].strategy: must be'],
+    [models(`name: a, retries: 11, ${TARGETS}`), 'models[0].retries: must be'],
+    [models(`name: a, sticky: [prefix, ip], ${TARGETS}`), 'models[0].sticky'],
+    [models('name: a, targets: [{ provider: demo, model: x, region: "EU west" }]'), 'a region has 1 to 32 lower case letters'],
+  ])('%s', async (text, expected) => {
+    expect(await complaints(text)).toEqual([expect.stringContaining(expected)]);
   });
 });
 

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 
 import type { Catalog } from './catalog-port.ts';
 import { checkModels } from './check-models.ts';
+import { checkRouting } from './check-routing.ts';
 import { checkPeople } from './check-people.ts';
 import { checkProviders } from './check-providers.ts';
 import { checkSecrets } from './check-secrets.ts';
@@ -65,6 +66,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
     ...checkSecrets(root),
     ...checkProviders(root, options.catalog),
     ...checkModels(root),
+    ...checkRouting(root),
     ...checkHost(root),
     ...checkPeople(root),
   ];

@@ -9,28 +9,13 @@ export const NOT_BUILT: Readonly<Record<string, string>> = {
   agents: 'the agent registry',
   metrics: 'a listener of its own for /metrics',
   'admin.listen': 'a listener of its own for the control plane',
-  'models.*.retries': 'retries',
-  'models.*.fallbacks': 'fallbacks to other models',
-  'models.*.fallbacks_on': 'fallbacks by cause',
-  'models.*.breaker': 'circuit breaking',
-  'models.*.targets.*.order': 'order among targets',
   'keys.*.agents': 'grants of agents',
-};
-
-/** Path pattern → values still to come. */
-export const NOT_BUILT_VALUES: Readonly<Record<string, readonly string[]>> = {
-  'models.*.strategy': ['round_robin', 'least_busy', 'latency', 'cost', 'usage', 'rate_limit_aware', 'priority'],
 };
 
 /** The complaint about a key of a later version; undefined where the key is none. */
 export function notBuiltKey(path: Path): string | undefined {
   const capability = lookUp(NOT_BUILT, path);
   return capability && `\`${path.at(-1)}\` (${capability}) is not built yet in this version; remove it`;
-}
-
-export function notBuiltValue(path: Path, value: unknown): string | undefined {
-  const isLater = typeof value === 'string' && lookUp(NOT_BUILT_VALUES, path)?.includes(value);
-  return isLater ? `\`${value}\` is not built yet in this version` : undefined;
 }
 
 function lookUp<Value>(table: Readonly<Record<string, Value>>, path: Path): Value | undefined {

@@ -5,9 +5,9 @@ import type { ModelBounds, PriceOverride, PriceState } from '../core/price.ts';
 import type { ProviderRow } from '../core/provider-row.ts';
 import type { Quirks } from '../core/quirks.ts';
 import type { SlotOf } from '../core/rules.ts';
-import { DEFAULT_ROUTING } from '../core/routing.ts';
 import type { Endpoint, Timeouts } from '../core/target.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
+import { resolveRouting, resolveTargetRouting } from './resolve-routing.ts';
 import { placedRules, wantedRules } from './resolve-rules.ts';
 import type { Config, ModelConfig, ProviderConfig, TargetConfig } from './schema.ts';
 import type { Model, PricedTarget, Provider } from './snapshot.ts';
@@ -91,9 +91,10 @@ export function resolveModel(
   createdS: number,
 ): Model {
   const targets = config.targets.map((target) =>
-    withBounds(resolveTarget(target, providers[target.provider]!, known), {
-      ...boundsOf(factsOf(queryOf(target, providers[target.provider]!), known)),
-      ...boundsOf(configuredFacts(config)),
+    withFacts(resolveTarget(target, providers[target.provider]!, known), {
+      ...factsOf(queryOf(target, providers[target.provider]!), known),
+      ...configuredFacts(config),
+      ...configuredFacts(target),
     }),
   );
   const facts = factsForAll(config.targets.map((target) => factsOf(queryOf(target, providers[target.provider]!), known)));
@@ -104,7 +105,8 @@ export function resolveModel(
     name: config.name,
     ...(config.name.endsWith('*') && { wildcardPrefix: config.name.slice(0, -1) }),
     targets,
-    routing: DEFAULT_ROUTING,
+    routing: resolveRouting(config),
+    ...(config.aliases !== undefined && { aliases: config.aliases }),
     ...(config.record_bodies && { recordBodies: true as const }),
     ...(contextWindow !== undefined && { contextWindow }),
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
@@ -119,7 +121,13 @@ export function factsOf(query: ModelQuery, { prices, modelFacts }: ModelKnowledg
   return { ...modelFacts(query.priceProvider, query.upstreamModel), ...(contextWindow !== undefined && { contextWindow }) };
 }
 
-function configuredFacts({ context_window, max_output_tokens, capabilities }: ModelConfig): ModelFacts {
+interface ConfiguredFacts {
+  context_window?: number;
+  max_output_tokens?: number;
+  capabilities?: string[];
+}
+
+function configuredFacts({ context_window, max_output_tokens, capabilities }: ConfiguredFacts): ModelFacts {
   return {
     ...(context_window !== undefined && { contextWindow: context_window }),
     ...(max_output_tokens !== undefined && { maxOutputTokens: max_output_tokens }),
@@ -136,8 +144,13 @@ export function boundsOf({ contextWindow, maxOutputTokens, capabilities }: Model
   };
 }
 
-function withBounds(target: PricedTarget, bounds: ModelBounds): PricedTarget {
-  return Object.keys(bounds).length === 0 ? target : { ...target, bounds };
+function withFacts(target: PricedTarget, facts: ModelFacts): PricedTarget {
+  const bounds = boundsOf(facts);
+  return {
+    ...target,
+    ...(facts.capabilities !== undefined && { capabilities: facts.capabilities }),
+    ...(Object.keys(bounds).length > 0 && { bounds }),
+  };
 }
 
 /** What holds whichever target is chosen: the smallest limits, and the capabilities of all. */
@@ -161,7 +174,7 @@ function resolveTarget(config: TargetConfig, provider: Provider, { prices }: Mod
     provider: config.provider,
     upstreamModel: config.model,
     weight: config.weight,
-    order: 1,
+    ...resolveTargetRouting(config),
     timeouts: timeoutsOf(config.timeouts),
     ...(config.price !== undefined && { price: config.price }),
     ...(config.params !== undefined && { defaultParams: config.params }),

@@ -10,6 +10,7 @@ import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { events } from './schema-events.ts';
 import { guards } from './schema-guard.ts';
 import { endUsers, priorities } from './schema-limits.ts';
+import { modelRouting, targetRouting } from './schema-routing.ts';
 import { rulesFields } from './schema-rules.ts';
 import { int, text } from './schema-parts.ts';
 import { jwt, oidc } from './schema-people.ts';
@@ -188,6 +189,7 @@ const target = z.strictObject({
     .array(text())
     .exactOptional()
     .describe('Parameters taken out of what is sent, by their name in the dialect of the target.'),
+  ...targetRouting,
   limits: rulesFields.limits,
 });
 
@@ -195,8 +197,8 @@ const modelSchema = z.strictObject({
   name: text(values.modelNameProblem).describe(
     'What clients ask for. `prefix*` serves every name that begins so; the longest prefix wins.',
   ),
-  strategy: z.enum(['weighted']).default('weighted').describe('How a target is chosen. `weighted`: at random, by weight.'),
-  targets: z.array(target).min(1).describe('What can serve the model.'),
+  ...modelRouting,
+  targets: z.array(target).default([]).describe('What can serve the model.'),
   context_window: int(1, 1_000_000_000).exactOptional().describe('Greatest prompt, in tokens; shown by `/v1/models`.'),
   max_output_tokens: int(1, 1_000_000_000)
     .exactOptional()

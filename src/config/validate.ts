@@ -4,7 +4,7 @@ import type { core } from 'zod';
 import { nearest } from '../lib/nearest.ts';
 import type { ConfigIssue, Path } from './issue.ts';
 import { issueAt } from './issue.ts';
-import { notBuiltKey, notBuiltValue } from './not-built.ts';
+import { notBuiltKey } from './not-built.ts';
 import { configSchema, jsonSchema } from './schema.ts';
 import type { Config, JsonSchema } from './schema.ts';
 import { locate, mapScalars, toPlain } from './tree.ts';
@@ -66,7 +66,7 @@ function describe(issue: Complaint, prefix: Path, root: Tree, schema: JsonSchema
 
 function wrongValue(issue: Complaint, path: Path, found: Found): ConfigIssue {
   const value = found.node.kind === 'scalar' && found.node.reference === undefined ? found.node.value : undefined;
-  const message = notBuiltValue(path, value) ?? wording(issue, found.node);
+  const message = wording(issue, found.node);
   const choices = issue.code === 'invalid_value' && typeof value === 'string' ? nearest(value, issue.values.map(String)) : [];
   return issueAt(found.node.place, path, message, choices);
 }

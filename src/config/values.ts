@@ -132,6 +132,10 @@ export function tagProblem(value: string): Problem {
     : 'a tag has 1 to 64 letters, digits, `.`, `_`, `/` and `-`';
 }
 
+export function regionProblem(value: string): Problem {
+  return /^[a-z0-9][a-z0-9-]{0,31}$/.test(value) ? undefined : 'a region has 1 to 32 lower case letters, digits and `-`';
+}
+
 /** Ids of what stands in the store: `team_…`, `usr_…`. */
 export function idProblem(prefix: 'team' | 'usr' | 'svc' | 'org'): (value: string) => Problem {
   const pattern = new RegExp(`^${prefix}_[0-9a-z]{8,32}$`);

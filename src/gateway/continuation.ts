@@ -216,7 +216,7 @@ export function sumUp(exchange: Exchange): void {
 }
 
 /** A cap, less what the client has of it already. */
-export function capLeft({ text }: Continuation, tokens: number): number {
+function capLeft({ text }: Continuation, tokens: number): number {
   return Math.max(1, tokens - Math.ceil(text.length / CHARS_PER_TOKEN));
 }
 const CHARS_PER_TOKEN = 4;

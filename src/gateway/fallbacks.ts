@@ -51,7 +51,7 @@ export function beginFallbacks(exchange: Exchange, asked: ClientBody): Fallbacks
   };
   const next: Fallbacks['next'] = async (refused) => {
     for (let name = nextName(); name !== undefined; name = nextName()) {
-      const resolved = exchange.line.servedOn(exchange.surface, exchange.line.resolveFallback(name)!);
+      const resolved = exchange.line.servedOn(exchange.surface, exchange.line.resolveFallback(name));
       visited.push({ resolved });
       if (resolved.targets.length === 0) continue;
       const refusal = await admitFallback(exchange, body, resolved);

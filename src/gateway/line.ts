@@ -22,8 +22,8 @@ export interface Line {
   snapshot: Snapshot;
   authenticate: AuthenticateCall;
   resolve: Resolve;
-  /** As the operator names it: what a model falls back to comes with it. Undefined: there is none of that name. */
-  resolveFallback: (name: string) => ResolvedModel | undefined;
+  /** As the operator names it: what a model falls back to comes with it. Throws model_not_found. */
+  resolveFallback: (name: string) => ResolvedModel;
   /** Where shared memory counts the retries of a model. */
   placeOf: (resolved: ResolvedModel) => number;
   /** The model with those of its targets that can serve the surface. */
@@ -80,8 +80,7 @@ export function createLine(snapshot: Snapshot, { directory, routing, callerOfTok
     targetRules,
     planOf: createPlans(createWindows()),
     provider,
-    modelsOf: (caller) =>
-      snapshot.models.filter((model) => model.wildcardPrefix === undefined && mayUseModel(caller, model.name)),
+    modelsOf: (caller) => snapshot.models.flatMap(underAllNames).filter(({ name }) => mayUseModel(caller, name)),
     redact: createRedact(credentialsOf(snapshot)),
     guards: snapshot.guards.map(createWebhookGuard),
   };
@@ -110,6 +109,12 @@ function createServedOn(provider: Line['provider']): Line['servedOn'] {
     bySurface.set(surface, found);
     return found;
   };
+}
+
+/** Without wildcards, which are names of nothing in particular. */
+function underAllNames(model: Snapshot['models'][number]): Snapshot['models'] {
+  if (model.wildcardPrefix !== undefined) return [];
+  return [model, ...(model.aliases ?? []).map((name) => Object.assign({}, model, { name }))];
 }
 
 const NOBODY = {} as Caller;

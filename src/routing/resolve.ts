@@ -30,18 +30,18 @@ const CONTROL = /\p{Cc}/u;
  * Throws model_not_found with up to three nearest names among those the caller may use.
  */
 export function createResolve(models: readonly Model[], mayUse: MayUse): Resolve {
-  const exact = new Map(
-    models.filter((model) => model.wildcardPrefix === undefined).map((model) => [model.name, resolved(model)]),
-  );
+  const exact = new Map(models.filter((model) => model.wildcardPrefix === undefined).flatMap(named));
   const wildcards = models
     .filter((model) => model.wildcardPrefix !== undefined)
     .sort((a, b) => b.wildcardPrefix!.length - a.wildcardPrefix!.length);
 
-  const usable = (caller: Caller): string[] => models.map((model) => model.name).filter((name) => mayUse(caller, name));
+  const usable = (caller: Caller): string[] =>
+    models.flatMap(({ name, aliases = [] }) => [name, ...aliases].filter((each) => mayUse(caller, each) || mayUse(caller, name)));
 
   return (name, caller) => {
-    if (!mayUse(caller, name)) throw unknownModel(name, usable(caller));
     const found = exact.get(name);
+    if (!mayUse(caller, name) && (found === undefined || !mayUse(caller, found.model.name)))
+      throw unknownModel(name, usable(caller));
     if (found !== undefined) return found;
     const wildcard = isName(name)
       ? wildcards.find((model) => name.length > model.wildcardPrefix!.length && name.startsWith(model.wildcardPrefix!))
@@ -55,8 +55,10 @@ function isName(name: string): boolean {
   return name.length <= MAX_NAME_LENGTH && !CONTROL.test(name);
 }
 
-function resolved(model: Model): ResolvedModel {
-  return { name: model.name, model, targets: model.targets, viaWildcard: false };
+/** A model under each of its names. Whoever may use it by one may use it by all that he knows. */
+function named(model: Model): [string, ResolvedModel][] {
+  const { targets, aliases = [] } = model;
+  return [model.name, ...aliases].map((name) => [name, { name, model, targets, viaWildcard: false }]);
 }
 
 function filled(model: Model, name: string): ResolvedModel {
