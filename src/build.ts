@@ -24,6 +24,7 @@ import type { CallerOfToken } from './policy/jwt.ts';
 import { createEndUsers } from './policy/end-users.ts';
 import { createRaise } from './policy/raise.ts';
 import { createTokenHistory } from './policy/token-history.ts';
+import { createWarmPrompts } from './routing/warm-prompts.ts';
 import type { DataPlane, WorkerContext } from './runtime/messages.ts';
 import { type Egress, createEgress } from './upstream/egress.ts';
 import { createSend } from './upstream/send.ts';
@@ -125,6 +126,8 @@ function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel,
     limiter: shared.limiter,
     targets: shared.targets,
     retries: shared.retries,
+    pins: shared.pins,
+    warmPrompts: createWarmPrompts(),
     accounts: shared.accounts,
     windowOf: createWindows(),
     estimator: createEstimator(),

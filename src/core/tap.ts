@@ -19,6 +19,8 @@ export interface StreamTap {
   readonly finish: string | undefined;
   /** The model the provider says it used. */
   readonly model: string | undefined;
+  /** Of what the provider keeps of the answer, where later requests may refer to it. */
+  readonly storedId?: string | undefined;
   /** `done`: terminal event seen. `error`: the provider's own error event seen. */
   readonly state: 'open' | 'done' | 'error';
   readonly failure: UpstreamFailure | undefined;
@@ -31,11 +33,20 @@ export interface AnswerSummary {
   usage: Usage | undefined;
   finish: string | undefined;
   model: string | undefined;
+  storedId?: string | undefined;
 }
 
 /** What a tap has learnt so far: the readable half of a `StreamTap`, as its maker writes it. */
 export type Findings = { -readonly [Member in Exclude<keyof StreamTap, 'see' | 'isDull'>]: StreamTap[Member] };
 
 export function noFindings(): Findings {
-  return { usage: undefined, finish: undefined, model: undefined, state: 'open', failure: undefined, sawContent: false };
+  return {
+    usage: undefined,
+    finish: undefined,
+    model: undefined,
+    storedId: undefined,
+    state: 'open',
+    failure: undefined,
+    sawContent: false,
+  };
 }

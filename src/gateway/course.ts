@@ -68,7 +68,7 @@ function beginLeg(exchange: Exchange, body: ClientBody): Leg {
   const place = line.placeOf(resolved);
   plane.retries.requested(place, plane.nowMs());
   exchange.deadlineAtMs ??= deadlineAtMs(exchange);
-  const request = routeRequestOf(exchange, body);
+  const request = routeRequestOf(exchange, body, planner.pool);
   if (exchange.continuation?.resumed === true) onlyThoseThatContinue(request);
   return { planner, request, place, excluded: [], failures: [], retries: 0, returns: 0 };
 }

@@ -9,6 +9,7 @@ import type { Usage } from '../core/usage.ts';
 import type { EdgeRequest } from '../http/edge.ts';
 import { parseTraceparent } from '../lib/ids.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
+import type { Candidate } from '../routing/candidate.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
 import type { Admission } from './admit.ts';
 import type { Recording } from './bodies.ts';
@@ -45,6 +46,10 @@ export interface Exchange {
   resolved?: ResolvedModel;
   /** Bodies that are to be kept. */
   recording?: Recording;
+  /** Where the last attempt went. */
+  candidate?: Candidate;
+  /** Of how its prompt begins, where that matters. */
+  promptKey?: number;
   /** No attempt begins later, wall clock. */
   deadlineAtMs?: number;
   /** The provider that answers now takes no thinking of another one: it is left out of the conversation. */

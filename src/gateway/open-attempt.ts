@@ -55,6 +55,7 @@ export function openAttempt(
   const live = plane.targets.began(place, plane.nowMs());
   const attempt: OpenAttempt = { ...chosen, fact, startedAt: begun.startedAt, live, closed: false };
   exchange.attempts.push(fact);
+  exchange.candidate = chosen.candidate;
   exchange.abort = () => begun.sent.abort();
   exchange.abandon = (error) => {
     begun.sent.abort();
@@ -74,6 +75,11 @@ export function waiveProbe({ plane, resolved }: Exchange, { place }: Candidate):
 export function noteContent(exchange: Exchange, attempt: OpenAttempt): void {
   attempt.firstContentAt = performance.now();
   exchange.plane.targets.answered(attempt.live, exchange.plane.nowMs());
+}
+
+/** Before the client has it: what it sends next, to whichever worker, must find its way back. */
+export function noteStored({ plane, candidate }: Exchange, storedId: string | undefined): void {
+  if (storedId !== undefined && candidate !== undefined) plane.pins.note(storedId, candidate.place);
 }
 
 /** Books the end of an attempt, once, and the first error that is known of it. */

@@ -7,8 +7,10 @@ import type { PriceState } from '../core/price.ts';
 import type { EndUsers } from '../policy/end-users.ts';
 import type { Limiter } from '../policy/limiter.ts';
 import type { HistoryOf } from '../policy/token-history.ts';
+import type { Pins } from '../routing/pins.ts';
 import type { RetryBudgets } from '../routing/retry-budget.ts';
 import type { TargetStates } from '../routing/target-state.ts';
+import type { WarmPrompts } from '../routing/warm-prompts.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
 import type { Exchange } from './exchange.ts';
@@ -27,6 +29,8 @@ export interface Plane {
   /** How targets are doing. */
   targets: TargetStates;
   retries: RetryBudgets;
+  pins: Pins;
+  warmPrompts: WarmPrompts;
   historyOf: HistoryOf;
   endUsers: EndUsers;
   /** Too many facts wait for a store that is down. */

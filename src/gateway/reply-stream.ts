@@ -8,7 +8,7 @@ import { createRelayStage } from '../upstream/relay.ts';
 import { pumpStream } from '../upstream/stream.ts';
 import type { StreamResult, StreamStage } from '../upstream/types.ts';
 import { releaseLeases } from './admit.ts';
-import { type Served, closeAttempt, noteContent } from './open-attempt.ts';
+import { type Served, closeAttempt, noteContent, noteStored } from './open-attempt.ts';
 import { cleanErrors } from './clean.ts';
 import { type Continuation, type Joined, continuedComment, createJoin, readAlong } from './continuation.ts';
 import { type Exchange, noteFailure } from './exchange.ts';
@@ -39,7 +39,7 @@ export async function replyStream(exchange: Exchange, served: Served, response: 
   if (!response.headersSent) setHead(response, served.answer.status, staged.headers);
   else response.write(continuedComment(served.attempt.candidate.target.id));
   const waitedFrom = performance.now();
-  const { result, held } = await receive(exchange, served, { stage: staged.stage, response });
+  const { result, held } = await receive(exchange, served, { staged, response });
   exchange.waitedMs += performance.now() - waitedFrom;
   const told = staged.told();
   noteTold(exchange, result, told);
@@ -78,8 +78,9 @@ function unsent(
 async function receive(
   exchange: Exchange,
   served: Served,
-  { stage, response }: { stage: StreamStage; response: ServerResponse },
+  { staged, response }: { staged: Staged; response: ServerResponse },
 ): Promise<{ result: StreamResult; held?: HeldStream }> {
+  const { stage } = staged;
   if (holdsStream(exchange)) {
     const held = await holdStream(exchange, served, stage);
     return { result: held.result, held };
@@ -91,7 +92,10 @@ async function receive(
     wheel: exchange.plane.wheel,
     holdMs: HOLD_MS,
     mayContinue: () => mayContinue(exchange),
-    onContent: () => noteContent(exchange, served.attempt),
+    onContent: () => {
+      noteContent(exchange, served.attempt);
+      noteStored(exchange, staged.told().storedId);
+    },
     ...watchSpend(exchange),
   });
   watched.judge();
@@ -130,6 +134,7 @@ interface Told {
   usage: Usage | undefined;
   finish: string | undefined;
   model: string | undefined;
+  storedId?: string | undefined;
   /** The provider's own error event. */
   said: UpstreamFailure | undefined;
 }
@@ -148,7 +153,7 @@ function relay(exchange: Exchange, { answer, prepared }: Served): Staged {
   return {
     stage: createRelayStage({ tap, failEvent }),
     headers: { ...STREAM_HEADERS, ...answerHeaders(exchange, answer) },
-    told: () => ({ usage: tap.usage, finish: tap.finish, model: tap.model, said: tap.failure }),
+    told: () => ({ usage: tap.usage, finish: tap.finish, model: tap.model, storedId: tap.storedId, said: tap.failure }),
   };
 }
 

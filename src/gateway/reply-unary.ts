@@ -10,7 +10,7 @@ import type { UpstreamAnswer } from '../upstream/types.ts';
 import { type Collected, collect, pipeBody } from '../upstream/unary.ts';
 import { endAdmission } from './admit.ts';
 import type { Served } from './open-attempt.ts';
-import { closeAttempt } from './open-attempt.ts';
+import { closeAttempt, noteStored } from './open-attempt.ts';
 import { type Exchange, priceUsage } from './exchange.ts';
 import { guardAnswer, guardsOf } from './guard.ts';
 import { isCallersOwn, refusalOf } from './refusal.ts';
@@ -170,6 +170,7 @@ function refused(exchange: Exchange, { answer, prepared }: Served, bytes: Buffer
 function noteSummary(exchange: Exchange, summary: ReturnType<Exchange['surface']['summarize']>): void {
   if (summary.usage !== undefined) exchange.usage = summary.usage;
   if (summary.finish !== undefined) exchange.finish = summary.finish;
+  noteStored(exchange, summary.storedId);
   if (summary.model !== undefined) exchange.upstreamModel = summary.model.slice(0, 256);
 }
 

@@ -40,6 +40,8 @@ export interface Estimator {
   /** Rather too much: what a strict budget must count with, so that the bill never surprises it. */
   mostUsageOf(kind: string, unanswered: Unanswered): Usage;
   inputTokens(kind: string, requestBytes: number): number;
+  /** What an answer has on average. */
+  answerTokens(kind: string): number;
   /** Of the answer so far. */
   outputTokens(kind: string, answerBytes: number): number;
   /** The same, but rather too many: as dense as the densest of late, and until that is known a token in every 16 bytes. */
@@ -105,6 +107,10 @@ export function createEstimator(): Estimator {
     const { inputTokens, requestBytes: bytes } = sumsOf(kind);
     return Math.max(1, Math.round((requestBytes * inputTokens) / bytes));
   };
+  const answerTokens = (kind: string): number => {
+    const sums = sumsOf(kind);
+    return sums.answers === 0 ? sums.outputTokens : sums.outputTokens / sums.answers;
+  };
   const outputTokens = (kind: string, answerBytes: number): number => Math.round(tokensIn(sumsOf(kind), answerBytes));
   return {
     learn(kind, answered) {
@@ -128,6 +134,7 @@ export function createEstimator(): Estimator {
       return { ...NO_USAGE, ...input, outputTokens: Math.ceil(Math.min(output, seen.mostTokens ?? Infinity)) };
     },
     inputTokens,
+    answerTokens,
     outputTokens,
     mostOutputTokens: (kind, answerBytes) => mostTokensIn(kinds.get(kind), answerBytes),
   };

@@ -34,6 +34,8 @@ export interface Explanation {
   unit: string;
   /** The key of the request decides among those of a tier, not the strategy. */
   sticky: boolean;
+  /** What it refers to is stored at this candidate. */
+  pinned?: string;
   /** What this request would cost more at the cheapest other candidate than where its prompt is cached. */
   leavingNanoUsd?: number;
   candidates: ExplainedCandidate[];
@@ -64,11 +66,13 @@ export function explainPicking(picking: Picking, explained: Explained): Explanat
     return { index, level, explained: { ...numbersOf(candidate, index, picking, strategy), verdicts, tried } };
   });
   rank(all, picking, strategy);
+  const pinned = pool.candidates.find(({ place }) => place === request.pinned)?.id;
   const leavingNanoUsd = priceOfLeaving(all, pool, picking);
   return {
     strategy: name,
     unit: strategy.unit,
     sticky: request.stickyKey !== undefined,
+    ...(pinned !== undefined && { pinned }),
     ...(leavingNanoUsd !== undefined && { leavingNanoUsd }),
     candidates: all.map((each) => each.explained),
   };
@@ -118,6 +122,7 @@ function rank(all: readonly Ranked[], picking: Picking, strategy: Strategy): voi
   const { pool, request, live } = picking;
   const tierOf = (index: number): number => pool.tiers.findIndex(({ end }) => index < end);
   const within = ({ index, level, explained: { score } }: Ranked): number => {
+    if (level === 0 && pool.places[index] === request.pinned) return -Infinity;
     if (level > 0) return live.openUntilMs(pool.places[index]!);
     if (request.stickyKey !== undefined) return distance(pool, index, request.stickyKey);
     if (score === undefined) return Infinity;

@@ -55,6 +55,10 @@ export function createPlanner(sources: PlannerSources): Planner {
     const { stickyKey } = picking.request;
     return stickyKey === undefined ? strategy.pick(tier, picking) : pickSticky(tier, picking, stickyKey);
   };
+  const pinnedIn = (place: number): number => {
+    const index = pool.places.indexOf(place);
+    return index !== -1 && passes(index) ? index : -1;
+  };
   const begin = (request: RouteRequest, excluded: readonly Candidate[], nowMs: number): void => {
     picking.request = request;
     picking.nowMs = nowMs;
@@ -67,7 +71,8 @@ export function createPlanner(sources: PlannerSources): Planner {
     pool,
     pick: (request, excluded, nowMs) => {
       begin(request, excluded, nowMs);
-      let index = inTiers(pool, choose);
+      let index = request.pinned === undefined ? -1 : pinnedIn(request.pinned);
+      if (index === -1) index = inTiers(pool, choose);
       for (let level = 1; index === -1 && request.fallbackLeft !== true && level < YIELDING.length; level++) {
         if (!letYield(active, level)) continue;
         // One tier after the other; within each the one that is back first, since the strategy's figures are those of better times.

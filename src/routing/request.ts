@@ -18,6 +18,8 @@ export interface RouteRequest {
   stickyKey?: number;
   /** The place whose provider still has so much of this prompt in its cache. */
   cachedAt?: { place: number; tokens: number };
+  /** Where what it refers to is stored: first choice as long as it may be chosen at all. */
+  pinned?: number;
   /** Another model stands ready: open breakers, exhausted limits and missing abilities then exclude even the last candidate. */
   fallbackLeft?: boolean;
 }

@@ -21,6 +21,7 @@ import {
   createRetryMemory,
   openRetryBudgets,
 } from '../routing/retry-budget.ts';
+import { type PinMemory, type Pins, createPinMemory, openPins } from '../routing/pins.ts';
 import { type TargetMemory, createTargetMemory } from '../routing/target-memory.ts';
 import { type TargetStates, openTargetStates } from '../routing/target-state.ts';
 import { type TargetsOverview, createTargetsOverview } from '../routing/targets-overview.ts';
@@ -46,6 +47,7 @@ export interface SharedMemory {
   endUsers: EndUserMemory;
   targets: TargetMemory;
   retries: RetryMemory;
+  pins: PinMemory;
 }
 
 /** A worker's view. */
@@ -60,6 +62,8 @@ export interface SharedState {
   /** Breakers, times and attempts under way, by the places of the snapshot. */
   readonly targets: TargetStates;
   readonly retries: RetryBudgets;
+  /** Where stored responses are. */
+  readonly pins: Pins;
   /** So many facts wait for a store that is down that calls under a hard budget must be refused. */
   storeIsBehind(): boolean;
   /** False: the process would hold more than its budget of bytes; nothing was reserved. */
@@ -109,7 +113,15 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
   const targets = createTargetsOverview(targetMemory);
   const retries = createRetryMemory(PLACE_SPACE.models, nowMs);
   const own = { buffer, slots, epochMs: nowMs };
-  const memory: SharedMemory = { ...own, accounts: accounts.memory, limits, endUsers, targets: targetMemory, retries };
+  const memory: SharedMemory = {
+    ...own,
+    accounts: accounts.memory,
+    limits,
+    endUsers,
+    targets: targetMemory,
+    retries,
+    pins: createPinMemory(),
+  };
   const words = new Int32Array(buffer);
   const load = (worker: number, field: number): number => Atomics.load(words, at(worker, field));
   Atomics.store(words, HEADER.maxInflightKib, 2 ** 31 - 1);
@@ -162,6 +174,7 @@ export function openSharedState(memory: SharedMemory, worker: number): SharedSta
     limits: openLimitsReader(memory.limits, threadsClockMs),
     targets: openTargetStates(memory.targets, worker),
     retries: openRetryBudgets(memory.retries),
+    pins: openPins(memory.pins),
     storeIsBehind: () => Atomics.load(words, HEADER.storeIsBehind) === 1,
     reserveBytes: (wanted) => {
       setBytes(bytes + wanted);

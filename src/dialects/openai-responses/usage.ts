@@ -13,6 +13,7 @@ export function summarizeResponse(response: Json): AnswerSummary {
     usage: usageOf(response),
     finish: reason || textOf(response.status) || undefined,
     model: textOf(response.model) || undefined,
+    storedId: textOf(response.id) || undefined,
   };
 }
 
@@ -74,7 +75,8 @@ function learn(seen: Findings, name: string | undefined, data: Json): void {
 
 /** Later response objects know more than earlier ones. */
 function follow(seen: Findings, state: StreamTap['state'], response: Json): void {
-  const { usage, finish, model } = summarizeResponse(response);
+  const { usage, finish, model, storedId } = summarizeResponse(response);
+  seen.storedId = storedId ?? seen.storedId;
   seen.usage = usage ?? seen.usage;
   seen.model = model ?? seen.model;
   if (state === 'open') return;
