@@ -22,6 +22,8 @@ export interface Line {
   snapshot: Snapshot;
   authenticate: AuthenticateCall;
   resolve: Resolve;
+  /** A key by its id, without what it proves itself with. Undefined: nobody could use it now. */
+  callerOfKey: (id: string, nowMs: number) => Caller | undefined;
   /** As the operator names it: what a model falls back to comes with it. Throws model_not_found. */
   resolveFallback: (name: string) => ResolvedModel;
   /** Where shared memory counts the retries of a model. */
@@ -71,6 +73,7 @@ export function createLine(snapshot: Snapshot, { directory, routing, callerOfTok
   return {
     snapshot,
     authenticate: callerOfToken === undefined ? byKey : withTokens(byKey, callerOfToken),
+    callerOfKey: (id, nowMs) => directory.keyOf(id, nowMs)?.caller,
     resolve: createResolve(snapshot.models, mayUseModel),
     resolveFallback: (name) => anybody(name, NOBODY),
     placeOf: ({ model }) => snapshot.places!.models[model.name]!,

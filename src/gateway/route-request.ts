@@ -49,7 +49,8 @@ function weigh(exchange: Exchange, body: ClientBody, { pool, request }: { pool: 
 
 /** Tags of the key bind it, where any target carries one of them: a client may ask for less, never for more. */
 function boundTags({ caller }: Exchange, { candidates }: Pool): readonly string[] {
-  const own = caller!.key.tags;
+  const { key, ancestors } = caller!;
+  const own = ancestors.length === 0 ? key.tags : [key, ...ancestors].flatMap(({ tags }) => tags);
   return own.length === 0 ? own : own.filter((tag) => candidates.some(({ tags }) => tags.includes(tag)));
 }
 

@@ -5,6 +5,7 @@ import { responsesErrors } from '../dialects/openai-responses/error.ts';
 import type { Route, RoutePolicy } from '../http/edge.ts';
 import { controlRoutes } from './control-relay.ts';
 import { exchangeRoute } from './exchange-line.ts';
+import { explainRoute } from './explain-route.ts';
 import { type Readiness, healthRoutes } from './health.ts';
 import { modelRoutes } from './models.ts';
 import type { Plane } from './plane.ts';
@@ -16,6 +17,7 @@ export function routeTable(plane: Plane, readiness: Readiness, controlSocketPath
     ...healthRoutes(readiness),
     ...modelRoutes(plane.line, plane.nowMs),
     ...[CHAT, MESSAGES, COUNT_TOKENS, RESPONSES, EMBEDDINGS].map((surface) => exchangeRoute(plane, surface)),
+    explainRoute(plane),
     ...controlRoutes(plane, controlSocketPath),
   ];
 }

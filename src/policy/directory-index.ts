@@ -9,6 +9,8 @@ export interface DirectoryIndex {
   generation: () => number;
   /** Undefined: unknown, blocked, expired, or without a right to exist; nobody outside learns which. */
   find: (digest: string, nowMs: number) => Usable | undefined;
+  /** By its id. */
+  keyOf: (id: string, nowMs: number) => Usable | undefined;
   /** For a key that is kept nowhere, since somebody else vouches for it. Undefined: what stands above it gives it no right to exist. */
   vouchFor: (key: KeyEntry, nowMs: number) => Usable | undefined;
   /** The part that comes with the snapshot; takes the place of the one before. */
@@ -41,6 +43,10 @@ export function createDirectoryIndex(): DirectoryIndex {
       const digestUntilMs = key.digests.find((each) => each.digest === digest)?.untilMs ?? Infinity;
       const usable = nowMs < digestUntilMs ? usableKey(key, look, nowMs) : undefined;
       return usable && { ...usable, untilMs: Math.min(usable.untilMs, digestUntilMs) };
+    },
+    keyOf: (id, nowMs) => {
+      const key = look.key(id);
+      return key === undefined ? undefined : usableKey(key, look, nowMs);
     },
     vouchFor: (key, nowMs) => usableKey(key, look, nowMs),
     useFile(next) {

@@ -86,9 +86,9 @@ providers:
   lab: { type: openai-compatible, base_url: "${upstream.url}/v1", api_key: "\${env:LAB}" }
   claude: { type: anthropic, base_url: "${upstream.url}", api_key: "\${env:LAB}" }
 models:
-  - { name: m, targets: [{ provider: lab, model: up, price: ${PRICE} }] }
-  - { name: "lab/*", targets: [{ provider: lab, model: "*", price: ${PRICE} }] }
-  - { name: c, targets: [{ provider: claude, model: claude-sonnet-4-5, price: ${PRICE} }] }
+  - { name: m, retries: 0, targets: [{ provider: lab, model: up, price: ${PRICE} }] }
+  - { name: "lab/*", retries: 0, targets: [{ provider: lab, model: "*", price: ${PRICE} }] }
+  - { name: c, retries: 0, targets: [{ provider: claude, model: claude-sonnet-4-5, price: ${PRICE} }] }
 keys: [{ name: k, key: "\${env:KEY}", models: ["*"] }]
 admin: { key: "\${env:ADMIN}" }
 telemetry: { log: { level: debug, format: json } }
@@ -336,7 +336,7 @@ describe("an upstream's own way of writing", () => {
   test('an event stream by a name in capitals is one', async () => {
     upstream.play(() => [
       { send: head(200, { 'content-type': 'Text/Event-Stream', 'transfer-encoding': 'chunked' }) },
-      { send: chunk('data: {"choices":[]}\n\n') },
+      { send: chunk('data: {"choices":[{"delta":{"content":"x"}}]}\n\n') },
       { waitMs: 300 },
       { send: Buffer.concat([chunk('data: [DONE]\n\n'), Buffer.from(LAST_CHUNK)]) },
     ]);

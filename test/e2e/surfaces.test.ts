@@ -472,14 +472,18 @@ describe('targets', () => {
   it.each<[string, Parameters<FaultUpstream['play']>[0]]>([
     ['a reset', () => ['reset']],
     ['an error', () => [{ send: whole(500, '{}') }]],
-    ['a refusal', () => [{ send: whole(429, '{"error":{"message":"slow down"}}') }]],
     ['half an answer', () => [{ send: 'HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{' }, 'fin']],
+    // Last: it is left alone after that.
+    ['a refusal', () => [{ send: whole(429, '{"error":{"message":"slow down"}}') }]],
   ])('the next is asked after %s, since the client has nothing of it', async (_, script) => {
     upstream.play((request) => (request.path.startsWith('/breaking') ? script(request) : answerInKind(request)));
     const reply = await chat('after-breaking');
     expect(reply.status).toBe(200);
-    expect(reply.headers['x-signalbox-attempts']).toBe('2');
-    expect(upstream.requests.map(({ path }) => path)).toEqual(['/breaking/v1/chat/completions', '/v1/chat/completions']);
+    // A reset of a connection that was kept alive may have been its idle timeout: the same target is asked once more.
+    const paths = upstream.requests.map(({ path }) => path);
+    expect(new Set(paths.slice(0, -1))).toEqual(new Set(['/breaking/v1/chat/completions']));
+    expect(paths.at(-1)).toBe('/v1/chat/completions');
+    expect(reply.headers['x-signalbox-attempts']).toBe(String(paths.length));
   });
 
   it('none is asked after what every target would refuse alike', async () => {
@@ -492,7 +496,8 @@ describe('targets', () => {
   it('all of them gone: the last failure is told', async () => {
     const reply = await chat('both-closed');
     expectRefusal(FRONTS[0]!, reply, { status: 502, code: 'upstream_unreachable', message: 'nowhere', param: null });
-    expect(reply.headers['x-signalbox-attempts']).toBe('2');
+    expect(Number(reply.headers['x-signalbox-attempts'])).toBeGreaterThanOrEqual(2);
+    expect(reply.headers['x-should-retry']).toBe('false');
   });
 });
 
@@ -715,7 +720,9 @@ describe('metrics', () => {
     expect(rise('signalbox_tokens_total', { ...of, key: 'client', kind: 'output' })).toBe(15);
     expect(rise('signalbox_cost_usd_total', { ...of, key: 'client' })).toBeCloseTo(0.030063, 9);
     expect(rise('signalbox_upstream_attempts_total', { provider: 'chat', result: '2xx' })).toBe(3);
-    expect(rise('signalbox_upstream_attempts_total', { provider: 'closed', result: 'upstream_unreachable' })).toBe(1);
+    expect(
+      rise('signalbox_upstream_attempts_total', { provider: 'closed', result: 'upstream_unreachable' }),
+    ).toBeGreaterThanOrEqual(1);
     for (const name of ['first_byte', 'request']) {
       expect(rise(`signalbox_${name}_seconds_count`, { surface: 'chat', ...of })).toBe(2);
     }
