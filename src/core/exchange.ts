@@ -5,6 +5,7 @@
  */
 import type { ErrorCode } from './errors.ts';
 import type { NanoUsd } from './money.ts';
+import type { StrategyName } from './routing.ts';
 import type { Scope } from './rules.ts';
 import type { Usage } from './usage.ts';
 import type { Warning } from './chat.ts';
@@ -40,6 +41,31 @@ export interface AttemptFact {
   spanId: string;
   /** Absent: it was never dispatched. */
   spend?: AttemptSpend;
+}
+
+/** Why the exchange went where it went, as far as there was a choice. */
+export interface RoutingFact {
+  strategy: StrategyName;
+  /** At the first choice, in the order of the tiers; of large pools the first ones. */
+  considered: ConsideredFact[];
+  /** How many there were. */
+  candidates: number;
+  /** The request's own key decided, or what it refers to. */
+  by?: 'sticky' | 'pinned';
+  /** Models that were asked before the one that answered. */
+  fellFrom?: string[];
+  /** Targets without room in their limits, or that no budget paid for. */
+  passedOver?: number;
+  /** Its stream broke off, and another target went on. */
+  continued?: true;
+}
+
+export interface ConsideredFact {
+  target: string;
+  /** The filter that excluded it. */
+  excludedBy?: string;
+  /** What the strategy compared; absent: not known. */
+  score?: number;
 }
 
 /** What an attempt moved in the ledger. The window that pays is the one of `startedAtMs`. */
@@ -102,6 +128,7 @@ export interface ExchangeFact {
   costNanoUsd?: number;
   unpriced?: boolean;
   attempts: AttemptFact[];
+  routing?: RoutingFact | undefined;
   /** In the order they were asked. */
   guards?: GuardFact[];
   warnings: Warning[];

@@ -210,6 +210,7 @@ export function breakOff(continuation: Continuation, { usage, responseBytes }: E
 export function sumUp(exchange: Exchange): void {
   const { continuation, cost, usage } = exchange;
   if (continuation?.resumed !== true) return;
+  if (exchange.routing !== undefined) exchange.routing.continued = true;
   exchange.usage = sumOf(continuation.usage, usage ?? NO_USAGE);
   exchange.responseBytes += continuation.bytes;
   if (cost === undefined || 'nanoUsd' in cost) exchange.cost = { nanoUsd: continuation.nanoUsd + (cost?.nanoUsd ?? 0) };

@@ -5,6 +5,7 @@
 import type { ServerResponse } from 'node:http';
 
 import { GatewayError } from '../core/errors.ts';
+import type { RoutingFact } from '../core/exchange.ts';
 import type { Candidate } from '../routing/candidate.ts';
 import { obstacleOf } from '../routing/explain.ts';
 import { FAILURES } from '../routing/failure.ts';
@@ -69,8 +70,24 @@ function beginLeg(exchange: Exchange, body: ClientBody): Leg {
   plane.retries.requested(place, plane.nowMs());
   exchange.deadlineAtMs ??= deadlineAtMs(exchange);
   const request = routeRequestOf(exchange, body, planner.pool);
+  noteRouting(exchange, { planner, request });
   if (exchange.continuation?.resumed === true) onlyThoseThatContinue(request);
   return { planner, request, place, excluded: [], failures: [], retries: 0, returns: 0 };
+}
+
+/** What is known at the first choice is what explains it; where there is none, there is nothing to explain. */
+function noteRouting(exchange: Exchange, { planner, request }: Pick<Leg, 'planner' | 'request'>): void {
+  const { pool } = planner;
+  const { strategy, fallbacks } = exchange.resolved!.model.routing;
+  const isChoice = pool.candidates.length > 1 || fallbacks.general !== undefined;
+  if (exchange.routing !== undefined || !isChoice) return;
+  const considered = planner.consider(request, exchange.plane.nowMs());
+  exchange.routing = { strategy, candidates: pool.candidates.length, considered, ...decidedBy(request) };
+}
+
+function decidedBy({ pinned, stickyKey }: RouteRequest): Pick<RoutingFact, 'by'> {
+  if (pinned !== undefined) return { by: 'pinned' };
+  return stickyKey === undefined ? {} : { by: 'sticky' };
 }
 
 function onlyThoseThatContinue(request: RouteRequest): void {
@@ -91,6 +108,7 @@ async function choose(course: Course): Promise<Chosen | undefined> {
     if (refused === undefined) return chosen;
     if (chosen.probe) waiveProbe(exchange, chosen.candidate);
     course.passedOver.push(refused);
+    if (exchange.routing !== undefined) exchange.routing.passedOver = course.passedOver.length;
     course.leg.excluded.push(chosen.candidate);
   }
 }
@@ -162,8 +180,10 @@ function takeRetry({ exchange: { plane, resolved }, leg }: Course): boolean {
 async function fallBack(course: Course): Promise<boolean> {
   const { exchange, fallbacks } = course;
   if (isOver(exchange)) return false;
+  const from = exchange.resolved!.model.name;
   const body = await fallbacks.next((refused) => course.passedOver.push(refused));
   if (body === undefined) return false;
+  if (exchange.routing !== undefined) (exchange.routing.fellFrom ??= []).push(from);
   course.body = body;
   course.leg = beginLeg(exchange, body);
   return true;

@@ -2,7 +2,7 @@ import type { PricedTarget } from '../config/snapshot.ts';
 import type { Warning } from '../core/chat.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
-import type { AttemptFact, ExchangeFact, GuardFact, Outcome } from '../core/exchange.ts';
+import type { AttemptFact, ExchangeFact, GuardFact, Outcome, RoutingFact } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
 import type { Rules, Scope } from '../core/rules.ts';
 import type { Usage } from '../core/usage.ts';
@@ -48,6 +48,8 @@ export interface Exchange {
   recording?: Recording;
   /** Where the last attempt went. */
   candidate?: Candidate;
+  /** Absent: there was no choice. */
+  routing?: RoutingFact;
   /** Of how its prompt begins, where that matters. */
   promptKey?: number;
   /** No attempt begins later, wall clock. */
@@ -223,6 +225,7 @@ export function factOf(exchange: Exchange): ExchangeFact {
       usage: exchange.usage,
       estimated: exchange.estimated,
       guards: exchange.guards,
+      routing: exchange.routing,
       trace: tracePart(exchange.trace),
     }),
     ...moneyPart(exchange.cost),

@@ -58,7 +58,8 @@ function readAsked(bytes: Buffer): Asked {
   if (!isObject(body)) throw wrong('body', 'must be the request to explain, an object');
   if (!isObject(headers) || !Object.values(headers).every((value) => typeof value === 'string'))
     throw wrong('headers', 'must be an object of texts');
-  if (key !== undefined && typeof key !== 'string') throw wrong('key', 'must be the id of a key, or the name of one in the file');
+  if (key !== undefined && typeof key !== 'string')
+    throw wrong('key', 'must be the id of a key; that of one in the file is its name');
   const lower = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value as string] as const);
   return {
     surface,
@@ -104,6 +105,7 @@ function answer(plane: Plane, asked: Asked, { id, response }: { id: string; resp
       configured_as: resolved.model.name,
       retries: routing.retries,
       deadline_ms: routing.deadlineMs,
+      sticky_by: routing.sticky,
       breaker: {
         failures: routing.breaker.failures,
         failure_share: routing.breaker.failureShare,

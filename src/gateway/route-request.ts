@@ -25,9 +25,13 @@ export function routeRequestOf(exchange: Exchange, body: ClientBody, pool: Pool)
     ...(region !== undefined && { region }),
     ...(bound.length > 0 && { mayUse: ({ tags }: Candidate) => tags.some((tag) => bound.includes(tag)) }),
   };
-  if (pool.candidates.length > 1 || exchange.resolved!.model.routing.fallbacks.general !== undefined)
-    weigh(exchange, body, { pool, request });
+  if (pool.candidates.length > 1 || hasFallbacks(exchange)) weigh(exchange, body, { pool, request });
   return request;
+}
+
+function hasFallbacks({ resolved }: Exchange): boolean {
+  for (const _ in resolved!.model.routing.fallbacks) return true;
+  return false;
 }
 
 /** What decides among several. */

@@ -1,7 +1,7 @@
 /**
  * Which candidate has answered under an id that only its provider knows (a stored response), so that what refers to it goes there again. Shared by all workers: a word of
- * 32 bits per id, half of it a fingerprint, half the place, in a table that overwrites its oldest by chance. A wrong match, one in sixty thousand look-ups, costs the
- * choice of a candidate that serves as well as another.
+ * 32 bits per id, half of it a fingerprint, half the place, in a table that overwrites its oldest by chance. A wrong match, at most one in sixteen thousand
+ * look-ups, costs the choice of a candidate that serves as well as another.
  */
 import { mix32 } from './hash.ts';
 

@@ -2,6 +2,7 @@
  * Chooses where a request goes: one candidate at a time, and after a failure another one. It never puts all of them in order, so that a
  * thousand cost little more than ten.
  */
+import type { ConsideredFact } from '../core/exchange.ts';
 import type { PriceState } from '../core/price.ts';
 import type { StrategyName } from '../core/routing.ts';
 import type { Candidate, Pool, Tier } from './candidate.ts';
@@ -14,6 +15,7 @@ import { type Rates, expectedPicoUsd, ratesOf } from './rates.ts';
 import type { RouteRequest } from './request.ts';
 import { createRota } from './rota.ts';
 import { pickSticky } from './sticky.ts';
+import type { Strategy } from './strategies/strategy.ts';
 import { STRATEGIES } from './strategies/table.ts';
 
 export interface Planner {
@@ -23,6 +25,8 @@ export interface Planner {
    * go before. Whoever sends to one whose breaker is half open claims the probe first, and else picks again.
    */
   pick: (request: RouteRequest, excluded: readonly Candidate[], nowMs: number) => Candidate | undefined;
+  /** The same in short, for the record of every exchange: the first candidates of the pool, and what the choice knows of them. */
+  consider: (request: RouteRequest, nowMs: number) => ConsideredFact[];
   /** What `pick` would go by. Changes nothing. */
   explain: (request: RouteRequest, excluded: readonly Candidate[], nowMs: number) => Explanation;
 }
@@ -82,11 +86,37 @@ export function createPlanner(sources: PlannerSources): Planner {
       picking.rota.served(index);
       return pool.candidates[index];
     },
+    consider: (request, nowMs) => {
+      begin(request, [], nowMs);
+      return pool.candidates.slice(0, MOST_CONSIDERED).map((_, index) => considered(index, { picking, active, strategy }));
+    },
     explain: (request, excluded, nowMs) => {
       begin(request, excluded, nowMs);
       return explainPicking(picking, { name, strategy, filters, excluded });
     },
   };
+}
+
+/** More would make the records of exchanges long. */
+const MOST_CONSIDERED = 8;
+
+interface Considering {
+  picking: Picking;
+  active: readonly Filter[];
+  strategy: Strategy;
+}
+
+function considered(index: number, { picking, active, strategy }: Considering): ConsideredFact {
+  const target = picking.pool.candidates[index]!.id;
+  const excludedBy = active.find((filter) => !filter.passes(index))?.name;
+  if (excludedBy !== undefined) return { target, excludedBy };
+  const score = strategy.score(index, picking);
+  return score === undefined ? { target } : { target, score: rounded(score) };
+}
+
+/** Three digits tell two scores apart as far as anybody cares. JSON has no infinity. */
+function rounded(score: number): number {
+  return Number.isFinite(score) ? Number(score.toPrecision(3)) : Number.MAX_SAFE_INTEGER;
 }
 
 function inTiers({ tiers }: Pool, choose: (tier: Tier) => number): number {

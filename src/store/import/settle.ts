@@ -107,7 +107,16 @@ function isEstimated(fact: ExchangeFact): boolean {
 
 function detailOf(fact: ExchangeFact): object {
   const { worker, clientIp, askedModel, upstreamModel, errorMessage, finish, usage, unpriced } = fact;
-  const { attempts, warnings, requestBytes, responseBytes, overheadMs, trace, scopes } = fact;
+  const { attempts, routing, warnings, requestBytes, responseBytes, overheadMs, trace, scopes } = fact;
   const said = { clientIp, askedModel, upstreamModel, errorMessage, finish, usage, unpriced, trace, scopes };
-  return { worker, ...said, attempts, warnings, requestBytes, responseBytes, overheadMs };
+  return {
+    worker,
+    ...said,
+    attempts,
+    ...(routing !== undefined && { routing }),
+    warnings,
+    requestBytes,
+    responseBytes,
+    overheadMs,
+  };
 }
