@@ -120,8 +120,12 @@ function outcomeOf(exchange: Exchange, { firstContentAt }: OpenAttempt, kind: Fa
   if (kind === undefined) return 'ok';
   // A caller that leaves, and a drain, say nothing of the target; the content that came before does.
   if (exchange.gone || exchange.cut !== undefined) return firstContentAt === undefined ? 'neutral' : 'ok';
+  // Whoever does not know a path of the second rank may answer chats all the same.
+  if (kind === 'model' && !MAIN_SURFACES.has(exchange.surface.name)) return 'neutral';
   return FAILURES[kind].outcome;
 }
+
+const MAIN_SURFACES: ReadonlySet<string> = new Set(['chat', 'messages']);
 
 function paceOf({ usage }: Exchange, streamedMs: number): { streamedMs?: number; outputTokens?: number } {
   return usage === undefined ? {} : { streamedMs, outputTokens: usage.outputTokens };

@@ -3,7 +3,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { StickyKind } from '../core/routing.ts';
 import { readNumber, readString } from '../lib/json-scan.ts';
 import { CAP_NAMES } from '../ledger/request-shape.ts';
-import type { Candidate, Pool } from '../routing/candidate.ts';
+import type { Pool } from '../routing/candidate.ts';
 import { hashBytes, hashText } from '../routing/hash.ts';
 import type { RouteRequest } from '../routing/request.ts';
 import { keyOf, prefixKey } from '../routing/sticky.ts';
@@ -14,16 +14,15 @@ const NO_NEEDS: RouteRequest['needs'] = { tools: false, vision: false, jsonSchem
 
 /** Throws bad_header where tags or a region cannot be read. */
 export function routeRequestOf(exchange: Exchange, body: ClientBody, pool: Pool): RouteRequest {
-  const wanted = tagsAsked(exchange);
   const bound = boundTags(exchange, pool);
   const region = regionAsked(exchange);
   const request: RouteRequest = {
     inputTokens: 0,
     outputTokens: 0,
     needs: NO_NEEDS,
-    tags: wanted.length > 0 ? wanted : bound,
+    tags: tagsAsked(exchange),
     ...(region !== undefined && { region }),
-    ...(bound.length > 0 && { mayUse: ({ tags }: Candidate) => tags.some((tag) => bound.includes(tag)) }),
+    ...(bound.length > 0 && { boundTags: bound }),
   };
   if (pool.candidates.length > 1 || hasFallbacks(exchange)) weigh(exchange, body, { pool, request });
   return request;

@@ -41,6 +41,16 @@ describe('tags', () => {
     expect(filtered(targets, { tags }).left).toBe(left);
   });
 
+  test.each([
+    { tags: [], boundTags: ['paid'], left: 'b' },
+    { tags: ['fast'], boundTags: ['paid'], left: 'b' },
+    { tags: ['free'], boundTags: ['paid'], left: '' },
+    { tags: ['free'], boundTags: ['free', 'paid'], left: 'a c' },
+    { tags: [], boundTags: ['unheard'], left: 'c' },
+  ])('$tags of a key bound to $boundTags: $left', ({ tags, boundTags, left }) => {
+    expect(filtered(paid, { tags, boundTags }).left).toBe(left);
+  });
+
   test('more than a word of them', () => {
     const many = Array.from({ length: 70 }, (_, at): FakeTarget => ({ tags: [`t${at}`] }));
     for (const at of [0, 30, 31, 32, 63, 64, 69]) expect(filtered(many, { tags: [`t${at}`] }).because).toHaveLength(69);

@@ -64,24 +64,35 @@ function tags({ candidates }: Pool): Filter {
     if (servesUntagged(candidate)) setBit(own, 0);
     for (const tag of candidate.tags) setBit(own, bitOf.get(tag)!);
   }
+  const bound = new Uint32Array(words);
   let askedTags: readonly string[] = [];
+  let boundTags: readonly string[] = [];
+  const mark = (asks: Uint32Array, names: readonly string[]): void => {
+    asks.fill(0);
+    for (const name of names) setBit(asks, bitOf.get(name)!);
+    if (names.length === 0) setBit(asks, 0);
+  };
+  const meets = (index: number, asks: Uint32Array): boolean => {
+    for (let word = 0; word < words; word++) if ((carried[index * words + word]! & asks[word]!) !== 0) return true;
+    return false;
+  };
+  const isBound = (index: number): boolean => boundTags.length === 0 || meets(index, bound);
   return {
     name: 'tags',
     begin: ({ request }) => {
       if (known.length === 0) return false;
-      asked.fill(0);
       askedTags = request.tags.filter((tag) => bitOf.has(tag));
-      for (const tag of askedTags) setBit(asked, bitOf.get(tag)!);
-      if (askedTags.length === 0) setBit(asked, 0);
+      boundTags = request.boundTags?.filter((tag) => bitOf.has(tag)) ?? [];
+      mark(bound, boundTags);
+      // Who is bound and asks for nothing asks for what he is bound to.
+      mark(asked, askedTags.length === 0 ? boundTags : askedTags);
       return true;
     },
-    passes: (index) => {
-      for (let word = 0; word < words; word++) if ((carried[index * words + word]! & asked[word]!) !== 0) return true;
-      return false;
-    },
+    passes: (index) => meets(index, asked) && isBound(index),
     because: (index) => {
       const own = candidates[index]!.tags;
       const carries = own.length === 0 ? 'carries no tag' : `carries ${own.join(', ')}`;
+      if (!isBound(index)) return `${carries}; the key is bound to ${boundTags.join(', ')}`;
       return `${carries}; the request asks for ${askedTags.length === 0 ? 'no tag' : askedTags.join(', ')}`;
     },
   };

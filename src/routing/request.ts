@@ -10,6 +10,8 @@ export interface RouteRequest {
   maxOutputTokens?: number;
   needs: { tools: boolean; vision: boolean; jsonSchema: boolean };
   tags: readonly string[];
+  /** Tags of the key that asks, as far as targets carry them: a candidate must carry one of them whatever else is asked. */
+  boundTags?: readonly string[];
   /** Where it must be served: `eu` is also any `eu-…`. */
   region?: string;
   /** Whether the caller may use a candidate at all; absent: all of them. */
