@@ -153,8 +153,9 @@ async function mayFollow(course: Course, failure: Failure): Promise<boolean> {
   if (isOver(exchange)) return false;
   if (exchange.continuation?.resumed === true) onlyThoseThatContinue(leg.request);
   if (kind === 'signature') return withoutThinking(exchange);
-  fallbacks.failed(FAILURES[kind].cause);
-  if (!mayGoOn(kind)) return fallBack(course);
+  const { cause } = FAILURES[kind];
+  fallbacks.failed(cause);
+  if (!mayGoOn(kind)) return cause !== undefined && fallBack(course);
   leg.failures.push(failure);
   if (kind !== 'stale') leg.excluded.push(candidate);
   if (!countsAsRetry(kind, undelivered)) return true;

@@ -95,22 +95,19 @@ const MAX_REMEMBERED = 1_000;
 /** The same answer for the same question, so that a model has one planner per surface. */
 function createServedOn(provider: Line['provider']): Line['servedOn'] {
   const remembered = createLru<string, ResolvedModel>(MAX_REMEMBERED);
-  const known = new WeakMap<readonly PricedTarget[], Map<Surface, ResolvedModel>>();
-  const filtered = (surface: Surface, resolved: ResolvedModel): ResolvedModel => {
-    // Where a translation exists, all targets serve it.
-    if (surface.dialect !== undefined) return resolved;
-    const targets = resolved.targets.filter((target) => surface.isNative(provider(target)));
-    return targets.length === resolved.targets.length ? resolved : { ...resolved, targets };
-  };
-  return (surface, resolved) => {
-    const before = resolved.viaWildcard ? remembered.get(resolved.name) : undefined;
-    const same = before ?? resolved;
-    if (resolved.viaWildcard && before === undefined) remembered.set(resolved.name, resolved);
-    const bySurface = known.get(same.targets) ?? new Map<Surface, ResolvedModel>();
-    known.set(same.targets, bySurface);
-    const found = bySurface.get(surface) ?? filtered(surface, same);
+  const served = new WeakMap<readonly PricedTarget[], Map<Surface, readonly PricedTarget[]>>();
+  const filtered = (surface: Surface, targets: readonly PricedTarget[]): readonly PricedTarget[] => {
+    const bySurface = served.get(targets) ?? new Map<Surface, readonly PricedTarget[]>();
+    served.set(targets, bySurface);
+    const found = bySurface.get(surface) ?? targets.filter((target) => surface.isNative(provider(target)));
     bySurface.set(surface, found);
     return found;
+  };
+  return (surface, resolved) => {
+    const same = resolved.viaWildcard ? (remembered.get(resolved.name) ?? resolved) : resolved;
+    if (resolved.viaWildcard && same === resolved) remembered.set(resolved.name, resolved);
+    // Where a translation exists, all targets serve it.
+    return surface.dialect === undefined ? { ...same, targets: filtered(surface, same.targets) } : same;
   };
 }
 

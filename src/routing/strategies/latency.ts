@@ -14,6 +14,9 @@ import type { Strategy } from './strategy.ts';
 /** What exploring may cost: this part of the best expected time, on average over all requests. */
 const EXPLORING = 0.04;
 
+/** Nobody knows a new target: so many of the requests find out, one at a time each, until it has answered once. */
+const TRYING_NEW = 0.5;
+
 /** What is nearly as good would cost nothing; nor shall all requests explore. */
 const LEAST_EXCESS = 0.25;
 
@@ -109,6 +112,8 @@ function remember(tier: Tier, known: number, { sample, remembered }: Picking): v
 /** The one that this request finds out about, mostly -1: it shall go where it is best. Each is explored the more often the less it costs. */
 function explore(known: number, count: number, picking: Picking): number {
   const { sample, scores } = picking;
+  const tried = picking.random() < TRYING_NEW ? newOne(known, count, picking) : -1;
+  if (tried !== -1) return tried;
   const bestMs = scores[0]!;
   const unknownMs = Math.max(2 * bestMs, meanOf(known, scores));
   let choices = 0;
@@ -119,6 +124,17 @@ function explore(known: number, count: number, picking: Picking): number {
     const excessMs = Math.max((at < known ? scores[at]! : unknownMs) - bestMs, bestMs * LEAST_EXCESS);
     left -= (EXPLORING * bestMs) / (excessMs * choices);
     if (left < 0) return sample[at]!;
+  }
+  return -1;
+}
+
+/** One of the sample that has never been asked; -1: there is none. */
+function newOne(known: number, count: number, { sample, pool, live, random }: Picking): number {
+  const unknown = count - known;
+  const from = Math.floor(random() * unknown);
+  for (let step = 0; step < unknown; step++) {
+    const index = sample[known + ((from + step) % unknown)]!;
+    if (live.lastSentMs(pool.places[index]!) === 0) return index;
   }
   return -1;
 }
