@@ -45,12 +45,16 @@ export function beginContinuation({ surface, stream, resolved }: Exchange, body:
   let text = '';
   let plain = true;
   let failed = false;
+  let blocks = 0;
   let start: Continuation['start'];
   const take = (part: StreamPart): void => {
     if (part.type === 'start') start = part;
     else if (part.type === 'text_delta') text += part.text;
     else if (part.type === 'error') failed = true;
-    else if (!HARMLESS.has(part.type)) plain = false;
+    else if (part.type === 'text_start') blocks += 1;
+    else if (part.type !== 'usage') plain = false;
+    // What goes on is the one block that is open.
+    if (blocks > 1) plain = false;
     if (text.length > MOST_TEXT) plain = false;
   };
   const parser = createSseParser({ maxEventBytes: MAX_EVENT_BYTES, onEvent: (event) => decoder.decode(event).forEach(take) });
@@ -82,8 +86,6 @@ export function beginContinuation({ surface, stream, resolved }: Exchange, body:
     bytes: 0,
   };
 }
-
-const HARMLESS: ReadonlySet<StreamPart['type']> = new Set(['text_start', 'text_end', 'usage']);
 
 /** Members that ask for what cannot be cut in two. */
 const BINDING: Partial<Record<Surface['name'], readonly string[]>> = {
