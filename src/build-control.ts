@@ -80,6 +80,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     raise: events.raise,
     recentEvents: events.recent,
     ask: wayOut.ask,
+    send: wayOut.send,
     async close() {
       await Promise.all([traces.close(), events.close()]);
       processLog.logger.flush();

@@ -45,8 +45,17 @@ export function resolveProvider(name: string, config: ProviderConfig, row: Provi
     endpoints: endpointsOf(config, row),
     quirks: { ...row.quirks, ...quirksOf(config.quirks ?? {}) },
     speaks: row.speaks,
+    ...(config.health_check !== undefined && { healthCheck: healthCheckOf(config.health_check) }),
     ...(row.priceProvider !== undefined && { priceProvider: row.priceProvider }),
   };
+}
+
+function healthCheckOf({
+  interval_s,
+  timeout_s,
+  path,
+}: NonNullable<ProviderConfig['health_check']>): NonNullable<Provider['healthCheck']> {
+  return { intervalMs: interval_s * 1000, timeoutMs: timeout_s * 1000, path };
 }
 
 function endpointsOf(config: ProviderConfig, row: ProviderRow): Endpoint[] {

@@ -9,6 +9,7 @@ import * as z from 'zod';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import { events } from './schema-events.ts';
 import { guards } from './schema-guard.ts';
+import { healthCheck } from './schema-health.ts';
 import { endUsers, priorities } from './schema-limits.ts';
 import { modelRouting, targetRouting } from './schema-routing.ts';
 import { rulesFields } from './schema-rules.ts';
@@ -135,6 +136,7 @@ const provider = z.strictObject({
     .exactOptional()
     .describe('Headers sent with every call. Values that look like credentials must be references.'),
   quirks: quirks.exactOptional(),
+  health_check: healthCheck.exactOptional(),
   ...rulesFields,
 });
 

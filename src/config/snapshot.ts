@@ -154,6 +154,8 @@ export interface Provider {
   quirks: Quirks;
   /** Which surfaces beside chat it speaks natively. */
   speaks: { responses: boolean; embeddings: boolean; countTokens: boolean };
+  /** Absent: it is not asked how it is. */
+  healthCheck?: { intervalMs: number; timeoutMs: number; path: string };
   /** The id under which the price list knows it. */
   priceProvider?: string;
 }

@@ -132,6 +132,10 @@ export function tagProblem(value: string): Problem {
     : 'a tag has 1 to 64 letters, digits, `.`, `_`, `/` and `-`';
 }
 
+export function pathProblem(value: string): Problem {
+  return /^\/[!-~]*$/.test(value) ? undefined : 'must begin with `/` and hold no blanks';
+}
+
 export function regionProblem(value: string): Problem {
   return /^[a-z0-9][a-z0-9-]{0,31}$/.test(value) ? undefined : 'a region has 1 to 32 lower case letters, digits and `-`';
 }

@@ -17,6 +17,7 @@ import type { Keyring, SealKey } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import type { EndUserPlace } from '../policy/end-user-places.ts';
 import type { AdmitPerson, AdmittedPerson } from '../policy/jwt.ts';
+import type { Send } from '../upstream/send.ts';
 import type { AskWhole } from '../upstream/way-out.ts';
 import type { DirectoryNews } from './directory-desk.ts';
 import type { Journal, JournalPosition } from './journal.ts';
@@ -179,6 +180,8 @@ export interface Control {
   recentEvents: () => readonly EventFact[];
   /** Main's own questions to the world, by the way out. */
   ask: AskWhole;
+  /** The same for what has an endpoint. */
+  send: Send;
   /** First look at a request on the control socket; true: it was answered (the demo provider). */
   extra: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Sends what is buffered (traces, logs); within 2 s. */

@@ -90,6 +90,8 @@ export interface SharedOverview {
   readonly accounts: AccountsOverview;
   readonly endUsers: PlaceMarks;
   readonly targets: TargetsOverview;
+  /** For what main finds out itself. */
+  readonly targetStates: TargetStates;
   /** The place is another model's from now on. */
   clearRetries(place: number): void;
   /** How many hold a lease of this slot. */
@@ -109,7 +111,8 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
   const limits = createLimitsMemory({ windows, leases, workers: slots }, threadsClockMs());
   const limitsSeen = limitsViews(limits);
   const endUsers = createEndUserMemory(threadsClockMs());
-  const targetMemory = createTargetMemory({ places: PLACE_SPACE.targets, workers: slots }, nowMs);
+  // The last column is main's, for its health checks.
+  const targetMemory = createTargetMemory({ places: PLACE_SPACE.targets, workers: slots + 1 }, nowMs);
   const targets = createTargetsOverview(targetMemory);
   const retries = createRetryMemory(PLACE_SPACE.models, nowMs);
   const own = { buffer, slots, epochMs: nowMs };
@@ -130,6 +133,7 @@ export function createSharedOverview(slots: number, nowMs: number): SharedOvervi
     accounts,
     endUsers: placeMarks(endUsers, threadsClockMs),
     targets,
+    targetStates: openTargetStates(targetMemory, slots),
     clearRetries: (place) => clearRetries(retries, place),
     leased: (slot) => leased(limitsSeen.leases, slot),
     setMaxInflightBytes: (bytes) => {

@@ -8,7 +8,7 @@ import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { formatIssue } from '../config/issue.ts';
-import { type Candidate, type Live, type Reload, watchConfig } from '../config/live.ts';
+import type { Candidate, Live } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
 import type { EndUserPlaces } from '../policy/end-user-places.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
@@ -23,6 +23,7 @@ import { endUserPlaces } from './end-users.ts';
 import { type JournalReader, type JournalReaderOptions, createJournalReader } from './journal-reader.ts';
 import { readKek } from './kek.ts';
 import { createPeople } from './people.ts';
+import { type HealthChecks, createHealthChecks } from './health-checks.ts';
 import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
 import { bareHost, pinListener } from './pin-listener.ts';
@@ -32,6 +33,7 @@ import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
 import { type StoreThread, createStoreThread, storeLocation } from './store-client.ts';
 import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
+import { watching } from './watching.ts';
 
 export interface StartSettings {
   version: string;
@@ -90,11 +92,13 @@ export async function start(settings: StartSettings): Promise<Running> {
   const managed = { control, store: storeThread.store, directory: directory.service, snapshot, ring: context.kek.ring };
   const endUsers = endUserPlaces({ ...context, shared, rules: current.endUsers.rules, nowMs: Date.now });
   const people = createPeople(managed);
+  const checks = createHealthChecks({ ...control, states: shared.targetStates, nowMs: Date.now, random: Math.random });
   const crewParts = { ...managed, settings, dataDir, directory, people, endUsers, reader, shared, reservations, storeThread };
   const { supervisor, collected } = supervise(crewParts, late);
   const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
+  checks.use(current);
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
   minted.keep({ admin: adminUsed });
 
@@ -105,10 +109,9 @@ export async function start(settings: StartSettings): Promise<Running> {
     await directory.prepare(snapshot);
     endUsers.configure(snapshot.endUsers.rules);
     current = placed;
-    return inForce(placed, { ignored, supervisor, control, storeThread });
+    return inForce(placed, { ignored, supervisor, control, storeThread, checks });
   };
-  const { load } = control.config;
-  const live = watchConfig({ current: layered.snapshot, files: layered.files, load, apply: swap, report: reporter(control.log) });
+  const live = watching(control, layered, swap);
   late.live = live;
   const url = publicUrl(bound);
   control.log('info', { url, workers: bound.workers, snapshot: current.hash }, 'serving');
@@ -118,7 +121,7 @@ export async function start(settings: StartSettings): Promise<Running> {
     greeting: greeting(minted, { url, firstRun, adminUsed, isTerminal: settings.isTerminal }),
     reload: () => void live.reloadNow(),
     drainMs: () => current.server.drainS * 1000,
-    stop: (deadlineMs) => stop({ ...crewParts, live, supervisor, collected, controlServer }, deadlineMs),
+    stop: (deadlineMs) => stop({ ...crewParts, live, checks, supervisor, collected, controlServer }, deadlineMs),
   };
 }
 
@@ -161,6 +164,7 @@ function asStartError(error: unknown): never {
 }
 
 interface ForceParts {
+  checks: HealthChecks;
   ignored: string[];
   supervisor: Supervisor;
   control: Control;
@@ -169,11 +173,12 @@ interface ForceParts {
 
 async function inForce(
   snapshot: Snapshot,
-  { ignored, supervisor, control, storeThread }: ForceParts,
+  { ignored, supervisor, control, storeThread, checks }: ForceParts,
 ): Promise<readonly number[]> {
   storeThread.keepFor(snapshot.store.retention);
   if (ignored.length > 0) control.log('warn', { keys: ignored }, 'changed keys take effect only at the next start');
   const { late, refused } = await supervisor.apply(snapshot);
+  checks.use(snapshot);
   control.swapped(snapshot);
   if (late.length + refused.length > 0) control.log('error', { late, refused }, 'not every worker runs on the new configuration');
   return [...late, ...refused.map(({ worker }) => worker)];
@@ -352,18 +357,8 @@ function supervise(
   return { supervisor, collected: () => collecting };
 }
 
-function reporter(log: Log): (reload: Reload) => void {
-  return (reload) => {
-    if (reload.outcome === 'swapped') log('info', { snapshot: reload.snapshot.hash }, 'the new configuration is in force');
-    else if (reload.outcome === 'failed')
-      log('error', { error: errorText(reload.error) }, 'the reload failed; the old configuration stays in force');
-    else if (reload.outcome === 'refused') {
-      log('error', { errors: reload.issues.map(formatIssue) }, 'the new configuration is not valid; the old one stays in force');
-    }
-  };
-}
-
 interface StopParts {
+  checks: HealthChecks;
   live: Live;
   directory: MainDirectory;
   supervisor: Supervisor;
@@ -378,6 +373,7 @@ interface StopParts {
 /** The control socket goes after the workers: the demo's streams come through it. */
 async function stop(parts: StopParts, deadlineMs: number): Promise<void> {
   parts.live.stop();
+  parts.checks.stop();
   parts.directory.stop();
   await parts.supervisor.drain(deadlineMs);
   const last = async (): Promise<void> => {

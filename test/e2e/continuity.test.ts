@@ -132,11 +132,9 @@ const isPlain: Readonly<Record<Wire, (text: string) => boolean>> = {
 };
 
 function plainStreams(wire: Wire): { recording: RecordedExchange; events: string[] }[] {
-  return chooseRecordings()
-    [wire].streams.map((recording) => ({
-      recording,
-      events: recording.response.text!.replaceAll('\r\n', '\n').split(/(?<=\n\n)/),
-    }))
+  const { streams } = chooseRecordings()[wire];
+  return streams
+    .map((recording) => ({ recording, events: recording.response.text!.replaceAll('\r\n', '\n').split(/(?<=\n\n)/) }))
     .filter(({ recording, events }) => events.length <= MOST_CUTS && isPlain[wire](recording.response.text!))
     .filter(({ recording }) => textIn(wire, recording.response.text!).trim() !== '')
     .slice(0, RECORDINGS_PER_WIRE);

@@ -539,3 +539,22 @@ describe('stored responses', () => {
     }
   });
 });
+
+describe('health checks', () => {
+  it('take a target out before any request hits it; a real answer brings it back', async () => {
+    const checked = await startRoutingBox([at('checked', { a: FIRST, b: SECOND }, { breaker: { failures: 1, open_s: 1 } })], 2, {
+      a: { health_check: { interval_s: 1, timeout_s: 1, path: '/models' } },
+    });
+    try {
+      checked.play('a/GET', refuses(500, 'down'));
+      await expect.poll(checked.metrics, { timeout: 10_000 }).toMatch(/signalbox_target_state\{target="a\/checked"\} 2/);
+      expect(served(await checked.chat('checked'))).toBe('b');
+      expect(checked.asked('checked')).toEqual(['b/checked']);
+      checked.play('a/GET', () => [{ send: whole(200, '{"data":[]}') }]);
+      await expect.poll(async () => served(await checked.chat('checked')), { timeout: 10_000, interval: 200 }).toBe('a');
+      expect(await checked.metrics()).toMatch(/signalbox_target_state\{target="a\/checked"\} 0/);
+    } finally {
+      await checked.close();
+    }
+  });
+});

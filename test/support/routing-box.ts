@@ -44,13 +44,20 @@ export const refuses =
     { send: whole(status, JSON.stringify({ error: { message, type: 'some_error', code: null, ...error } }), headers) },
   ];
 
-export async function startRoutingBox(models: readonly object[], workers = 1): Promise<RoutingBox> {
+/** `more`: of providers, by name. */
+export async function startRoutingBox(
+  models: readonly object[],
+  workers = 1,
+  more: Readonly<Record<string, object>> = {},
+): Promise<RoutingBox> {
   const upstream = await startFaultUpstream(() => []);
   const scripts = new Map<string, (request: FaultRequest) => Step[]>();
-  const targetOf = ({ path, body }: FaultRequest): string =>
-    `${path.split('/')[1]!}/${(JSON.parse(body.toString('utf8')) as { model: string }).model}`;
+  const targetOf = ({ method, path, body }: FaultRequest): string =>
+    method === 'GET'
+      ? `${path.split('/')[1]!}/GET`
+      : `${path.split('/')[1]!}/${(JSON.parse(body.toString('utf8')) as { model: string }).model}`;
   upstream.play((request) => (scripts.get(targetOf(request)) ?? answerInKind)(request));
-  const config = (own: readonly object[]): string => configText(upstream, own, workers);
+  const config = (own: readonly object[]): string => configText(upstream, { models: own, workers, more });
   const box = await startSignalbox({ config: config(models), env: KEYS });
   const log = exchangeLog(box);
   const call: RoutingBox['call'] = (path, body, { headers = {}, key = 'KEY' } = {}) =>
@@ -87,8 +94,19 @@ function answerInKind({ path, body }: FaultRequest): Step[] {
   return body.includes('"stream":true') ? streamSteps(wire) : answerSteps(wire);
 }
 
-function configText({ url }: FaultUpstream, models: readonly object[], workers: number): string {
-  const compatible = (name: string) => ({ type: 'openai-compatible', base_url: `${url}/${name}/v1`, api_key: 'none' });
+interface ConfigParts {
+  models: readonly object[];
+  workers: number;
+  more: Readonly<Record<string, object>>;
+}
+
+function configText({ url }: FaultUpstream, { models, workers, more }: ConfigParts): string {
+  const compatible = (name: string) => ({
+    type: 'openai-compatible',
+    base_url: `${url}/${name}/v1`,
+    api_key: 'none',
+    ...more[name],
+  });
   return JSON.stringify({
     server: { workers },
     providers: {
