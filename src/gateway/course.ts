@@ -261,17 +261,18 @@ function spent({ attempts }: Exchange, error: GatewayError): GatewayError {
 
 const NEVER = new Set(['grants', 'tags', 'region']);
 
-function noTarget({ exchange: { plane, resolved }, leg }: Course): GatewayError {
+function noTarget({ exchange: { plane, resolved, askedModel }, leg }: Course): GatewayError {
   const explanation = leg.planner.explain(leg.request, leg.excluded, plane.nowMs());
   const obstacle = obstacleOf(explanation);
   const because = explanation.candidates.flatMap(
     ({ verdicts }) => verdicts.find(({ filter }) => filter === obstacle)?.because ?? [],
   )[0];
-  const model = resolved!.name;
-  const why = because === undefined ? '' : `: each is excluded by ${obstacle}, the first because it ${because}`;
+  const model = askedModel ?? resolved!.name;
+  const nor = resolved!.name === model ? '' : ', nor of those it falls back to,';
+  const why = because === undefined ? '' : `. What stands in the way is ${obstacle}: ${because}`;
   return new GatewayError('no_target', {
     details: {
-      message: `No target of the model \`${model}\` can take this request${why}`,
+      message: `No target of the model \`${model}\`${nor} can take this request${why}`,
       model,
       ...(obstacle !== undefined && NEVER.has(obstacle) && { shouldRetry: false }),
     },

@@ -188,7 +188,12 @@ function candidateOf({ targets, nowMs }: Plane, each: ExplainedCandidate, { plac
     breaker: targets.breaker(place, nowMs()),
     open_until: openUntilMs === 0 ? null : new Date(openUntilMs).toISOString(),
     in_flight: targets.inFlight(place),
-    timeouts: target.timeouts,
+    timeouts: {
+      connect_ms: target.timeouts.connectMs,
+      first_byte_ms: target.timeouts.firstByteMs,
+      idle_ms: target.timeouts.idleMs,
+      total_ms: target.timeouts.totalMs,
+    },
     excluded_by: each.verdicts.flatMap(({ filter, passes, because }) => (passes ? [] : [{ filter, because }])),
   };
 }
