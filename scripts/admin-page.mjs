@@ -47,6 +47,8 @@ Several roles: any of them, held where the thing stands.
 `;
 
 const REPORTS = `
+One route is answered by the workers themselves, since only they plan: \`POST /admin/v1/route/explain\`, with the admin key, tells where a request would go and why ([routing.md](routing.md#why-a-request-went-where-it-went)).
+
 ## Usage reports
 \`\`\`sh
 curl "$SIGNALBOX_URL/admin/v1/usage?by=team,model,day&since=2027-01-01&until=2027-02-01&format=csv" \\
