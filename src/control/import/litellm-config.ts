@@ -1,7 +1,9 @@
 /** LiteLLM's config.yaml as a file of ours, as far as it can be said here; the rest as notes. */
 import type { Catalog } from '../../config/catalog-port.ts';
-import { type Model, type Target, modelsOf } from './litellm-models.ts';
+import { withFallbacks } from './litellm-fallbacks.ts';
+import { type Model, modelsOf } from './litellm-models.ts';
 import { createProviderBook, referenceOf } from './litellm-providers.ts';
+import { READ_OF_ROUTING, withAliases, withRouting } from './litellm-routing.ts';
 import { type Fields, type Note, fieldsOf, listOf, textOf } from './note.ts';
 
 export interface ImportedConfig {
@@ -19,37 +21,16 @@ export function importLitellmConfig(source: unknown, catalog: Catalog): Imported
   const file = fieldsOf(source);
   const book = createProviderBook(catalog, note);
   const list = listOf(file['model_list']);
-  const models = modelsOf(list, { catalog, book, note });
-  const aliases = aliasesOf(fieldsOf(fieldsOf(file['router_settings'])['model_group_alias']), models, note);
+  const byTags = fieldsOf(file['router_settings'])['enable_tag_filtering'] === true;
+  const named = withAliases(modelsOf(list, { catalog, book, byTags, note }), file, note);
+  const models = withFallbacks(withRouting(named, file, note), file, note);
   const admin = adminOf(fieldsOf(file['general_settings']), note);
   tellUnread(file, note);
   return {
-    config: { providers: book.providers, models: [...models, ...aliases], ...(admin !== undefined && { admin }) },
+    config: { providers: book.providers, models, ...(admin !== undefined && { admin }) },
     notes,
     groups: groupsOf(list),
   };
-}
-
-/** `alias: model` or `alias: { model, hidden }`: a model of its own with the same targets. */
-function aliasesOf(aliases: Fields, models: readonly Model[], note: (note: Note) => void): Model[] {
-  return Object.entries(aliases).flatMap(([alias, value]) => {
-    const name = textOf(value) ?? textOf(fieldsOf(value)['model']);
-    const model = models.find((each) => each.name === name);
-    if (model === undefined || models.some((each) => each.name === alias)) {
-      note({
-        place: `router_settings.model_group_alias.${alias}`,
-        message: 'is left out: there is no such model, or one of the alias’s name',
-      });
-      return [];
-    }
-    return [{ ...model, name: alias, targets: model.targets.map(withoutLimits) }];
-  });
-}
-
-/** They stand at the model itself, and hold for both. */
-function withoutLimits(target: Target): Target {
-  const { limits, ...others } = target;
-  return limits === undefined ? target : others;
 }
 
 function adminOf(general: Fields, note: (note: Note) => void): { key: string } | undefined {
@@ -69,11 +50,18 @@ function adminOf(general: Fields, note: (note: Note) => void): { key: string } |
 /** What each section loses. `model_list` tells of itself. */
 const READ: Readonly<Record<string, readonly string[]>> = {
   general_settings: ['master_key', 'database_url'],
-  router_settings: ['model_group_alias'],
-  litellm_settings: ['drop_params'],
+  router_settings: ['model_group_alias', 'routing_strategy', 'enable_tag_filtering', ...READ_OF_ROUTING],
+  litellm_settings: ['drop_params', ...READ_OF_ROUTING],
 };
+const DEFAULT_FALLBACKS = 'have no counterpart here: name them in `fallbacks` of each model that they are for';
 const ADVICE: Readonly<Record<string, string>> = {
-  'router_settings.routing_strategy': 'targets are chosen at random by weight in this version',
+  'router_settings.default_fallbacks': DEFAULT_FALLBACKS,
+  'litellm_settings.default_fallbacks': DEFAULT_FALLBACKS,
+  'router_settings.enable_pre_call_checks': 'needs no key: windows, regions and limits of targets are always looked at',
+  'router_settings.disable_cooldowns': 'has no counterpart here; the only target of a model is tried whatever its breaker says',
+  'router_settings.max_fallbacks': 'has no counterpart here: a request goes through five other models at most',
+  'router_settings.tag_filtering_match_any': 'has no counterpart here: a target with any tag of the request serves it',
+  'router_settings.optional_pre_call_checks': 'see `sticky` in docs/routing.md',
   'litellm_settings.callbacks': 'see docs/metrics.md for metrics and traces',
   'litellm_settings.success_callback': 'see docs/metrics.md for metrics and traces',
   'general_settings.alerting': 'see docs/events.md for the webhook of events',
@@ -87,8 +75,7 @@ function tellUnread(file: Fields, note: (note: Note) => void): void {
     if (read === undefined) note({ place: section, message: ADVICE[section] ?? 'has no counterpart here' });
     for (const name of read === undefined ? [] : Object.keys(fieldsOf(value))) {
       const place = `${section}.${name}`;
-      const isDefault = place === 'router_settings.routing_strategy' && fieldsOf(value)[name] === 'simple-shuffle';
-      if (!read?.includes(name) && !isDefault) note({ place, message: ADVICE[place] ?? 'has no counterpart here' });
+      if (!read?.includes(name)) note({ place, message: ADVICE[place] ?? 'has no counterpart here' });
     }
   }
 }

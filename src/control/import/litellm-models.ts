@@ -1,47 +1,37 @@
 /** LiteLLM's `model_list`: deployments of one name become the targets of one model. */
 import type { Catalog } from '../../config/catalog-port.ts';
 import { modelNameProblem, upstreamModelProblem } from '../../config/values.ts';
+import { type Deployment, raised, targetsOf } from './litellm-group.ts';
 import { type ProviderBook, placeOf } from './litellm-providers.ts';
+import { type Target, losesItsTags, targetRoutingOf, tokensOf } from './litellm-target.ts';
 import { type Fields, type Note, fieldsOf, listOf, numberOf, textOf } from './note.ts';
-
-export interface Target {
-  provider: string;
-  model: string;
-  weight?: number;
-  limits?: Record<string, number>;
-  price?: unknown;
-  timeouts?: Record<string, number>;
-  params?: Record<string, unknown>;
-  drop_params?: string[];
-}
 
 export interface Model {
   name: string;
   targets: Target[];
+  aliases?: string[];
+  strategy?: string;
+  retries?: number;
+  breaker?: { failures?: number; open_s?: number };
+  fallbacks?: string[];
+  fallbacks_on?: { context_window?: string[]; content_policy?: string[] };
   context_window?: number;
   max_output_tokens?: number;
   capabilities?: string[];
 }
 
-interface Deployment {
-  name: string;
-  target: Target;
-  order: number;
-  info: Fields;
-  rpm?: number;
-  at: string;
-}
-
 export interface ModelParts {
   catalog: Catalog;
   book: ProviderBook;
+  /** Whether tags decide there at all. */
+  byTags: boolean;
   note: (note: Note) => void;
 }
 
 /** What each setting becomes is in the functions that read them; anything else is told of. */
 const READ_PARAMS = new Set(
   (
-    'model api_key api_base base_url api_version custom_llm_provider organization extra_headers weight order rpm tpm max_parallel_requests ' +
+    'model api_key api_base base_url api_version custom_llm_provider organization extra_headers weight order tags region_name rpm tpm max_parallel_requests ' +
     'timeout stream_timeout additional_drop_params drop_params input_cost_per_token output_cost_per_token cache_read_input_token_cost ' +
     'cache_creation_input_token_cost cache_creation_input_token_cost_above_1hr input_cost_per_request'
   ).split(' '),
@@ -53,10 +43,10 @@ const REQUEST_PARAMS = new Set(
   ),
 );
 const SERVED_MODES = new Set(['chat', 'completion', 'embedding', 'responses']);
-const CAPABILITIES: Readonly<Record<string, string>> = {
-  supports_function_calling: 'tools',
-  supports_vision: 'vision',
-  supports_reasoning: 'reasoning',
+const PARAM_ADVICE: Readonly<Record<string, string>> = {
+  cooldown_time: 'stands at the model here, for all of its targets: `breaker.open_s`',
+  num_retries: 'stands at the model here, for all of its targets: `retries`',
+  max_retries: 'stands at the model here, for all of its targets: `retries`',
 };
 
 export function modelsOf(list: readonly unknown[], parts: ModelParts): Model[] {
@@ -77,8 +67,12 @@ function deploymentOf(entry: Fields, at: string, parts: ModelParts): Deployment[
   }
   tellUnread(params, `${at}.litellm_params`, parts.note);
   const rpm = numberOf(params['rpm']);
-  const target = { ...place, ...settingsOf(params, info, { note: parts.note, at }) };
-  return [{ name, target, order: numberOf(params['order']) ?? 1, info, at, ...(rpm !== undefined && { rpm }) }];
+  const target = {
+    ...place,
+    ...settingsOf(params, info, { note: parts.note, at }),
+    ...targetRoutingOf({ params, info, at, ...parts }),
+  };
+  return [{ name, target, order: numberOf(params['order']) ?? Infinity, info, at, ...(rpm !== undefined && { rpm }) }];
 }
 
 interface Entry {
@@ -91,6 +85,7 @@ interface Entry {
 /** Provider and model, as our file calls them; a text: why there are none. */
 function servedPlace(name: string, { params, info, parts, at }: Entry): Pick<Target, 'provider' | 'model'> | string {
   const mode = textOf(info['mode']) ?? 'chat';
+  if (parts.byTags && losesItsTags(params)) return 'none of its tags could be one here, and without any it would serve all';
   if (!SERVED_MODES.has(mode)) return `mode \`${mode}\` is not served by this version`;
   const place = placeOf(params, parts.catalog);
   if (typeof place === 'string') return place;
@@ -166,49 +161,15 @@ function scaled(value: number, factor: number): number {
 
 function tellUnread(params: Fields, at: string, note: ModelParts['note']): void {
   for (const name of Object.keys(params)) {
-    if (!READ_PARAMS.has(name) && !REQUEST_PARAMS.has(name)) note({ place: `${at}.${name}`, message: 'has no counterpart here' });
+    if (!READ_PARAMS.has(name) && !REQUEST_PARAMS.has(name))
+      note({ place: `${at}.${name}`, message: PARAM_ADVICE[name] ?? 'has no counterpart here' });
   }
 }
 
 function modelOf(name: string, group: readonly Deployment[], note: ModelParts['note']): Model {
-  const targets = mergedTargets(weighted(group, note), note);
-  const [first] = group;
-  const info = first?.info ?? {};
-  const window = numberOf(info['max_input_tokens']);
-  const output = numberOf(info['max_output_tokens']);
-  const capabilities = Object.entries(CAPABILITIES).flatMap(([theirs, ours]) => (info[theirs] === true ? [ours] : []));
-  return {
-    name,
-    targets,
-    ...(window !== undefined && { context_window: window }),
-    ...(output !== undefined && { max_output_tokens: output }),
-    ...(capabilities.length > 0 && { capabilities }),
-  };
-}
-
-/** Later orders serve only where none of the first can be reached, which is what weight 0 says. Where nobody has a weight, LiteLLM shares by `rpm`. */
-function weighted(group: readonly Deployment[], note: ModelParts['note']): { target: Target; at: string }[] {
-  const first = Math.min(...group.map(({ order }) => order));
-  const byRpm = group.length > 1 && group.every(({ target, rpm }) => target.weight === undefined && rpm !== undefined);
-  return group.map(({ target, order, rpm, at }) => {
-    if (order > first)
-      note({ place: `${at}.litellm_params.order`, message: `became weight 0: it serves when no other can be reached` });
-    const weight = order > first ? 0 : (target.weight ?? (byRpm ? rpm : undefined));
-    return { target: weight === undefined ? target : { ...target, weight }, at };
-  });
-}
-
-/** The same model of the same provider twice is one target of twice the weight. */
-function mergedTargets(all: readonly { target: Target; at: string }[], note: ModelParts['note']): Target[] {
-  const merged = new Map<string, Target>();
-  for (const { target, at } of all) {
-    const id = `${target.provider}/${target.model}`;
-    const present = merged.get(id);
-    if (present !== undefined)
-      note({ place: at, message: 'is the same target as one before it: they share one entry with the weight of both' });
-    merged.set(id, present === undefined ? target : { ...present, weight: (present.weight ?? 1) + (target.weight ?? 1) });
-  }
-  return [...merged.values()];
+  const targets = targetsOf(name, group, note);
+  const output = tokensOf(group[0]?.info ?? {}, 'max_output_tokens');
+  return { name, ...raised(targets), ...(output !== undefined && { max_output_tokens: output }) };
 }
 
 /** A target's limits hold for all models that it serves, so that they may stand once only. */
