@@ -71,7 +71,6 @@ function beginLeg(exchange: Exchange, body: ClientBody): Leg {
   exchange.deadlineAtMs ??= deadlineAtMs(exchange);
   const request = routeRequestOf(exchange, body, planner.pool);
   noteRouting(exchange, { planner, request });
-  if (exchange.continuation?.resumed === true) onlyThoseThatContinue(request);
   return { planner, request, place, excluded: [], failures: [], retries: 0, returns: 0 };
 }
 
@@ -90,9 +89,9 @@ function decidedBy({ pinned, stickyKey }: RouteRequest): Pick<RoutingFact, 'by'>
   return stickyKey === undefined ? {} : { by: 'sticky' };
 }
 
-function onlyThoseThatContinue(request: RouteRequest): void {
-  const { mayUse } = request;
-  request.mayUse = (candidate) => candidate.target.canContinue === true && (mayUse === undefined || mayUse(candidate));
+/** The only ones that may go on with what the client has. */
+function canContinue({ target }: Candidate): boolean {
+  return target.canContinue === true;
 }
 
 /** The next one to ask, with its limits and its money; undefined: nobody is left. */
@@ -120,6 +119,7 @@ function pick({ exchange, fallbacks, leg }: Course): Chosen | undefined {
   const nowMs = plane.nowMs();
   const busy: Candidate[] = [];
   leg.request.fallbackLeft = fallbacks.anyLeft();
+  if (exchange.continuation?.resumed === true) leg.request.mayUse = canContinue;
   for (;;) {
     const excluded = busy.length === 0 ? leg.excluded : [...leg.excluded, ...busy];
     const candidate = leg.planner.pick(leg.request, excluded, nowMs);
@@ -151,7 +151,6 @@ async function mayFollow(course: Course, failure: Failure): Promise<boolean> {
   const { exchange, leg, fallbacks } = course;
   const { kind, candidate, undelivered } = failure;
   if (isOver(exchange)) return false;
-  if (exchange.continuation?.resumed === true) onlyThoseThatContinue(leg.request);
   if (kind === 'signature') return withoutThinking(exchange);
   const { cause } = FAILURES[kind];
   fallbacks.failed(cause);
