@@ -715,7 +715,10 @@ describe('metrics', () => {
     const of = { model: 'priced', provider: 'chat' };
     expect(rise('signalbox_requests_total', { surface: 'chat', ...of, key: 'client', outcome: 'ok', status: '200' })).toBe(2);
     expect(rise('signalbox_requests_total', { surface: 'messages', ...of, key: 'client', outcome: 'ok', status: '200' })).toBe(1);
-    expect(rise('signalbox_errors_total', { surface: 'chat', model: 'both-closed', code: 'upstream_unreachable' })).toBe(1);
+    // Whichever of the two was asked last.
+    const failed = { surface: 'chat', model: 'both-closed', code: 'upstream_unreachable' };
+    const failures = ['closed', 'nowhere'].map((provider) => rise('signalbox_errors_total', { ...failed, provider }));
+    expect(failures.reduce((sum, each) => sum + each)).toBe(1);
     expect(rise('signalbox_tokens_total', { ...of, key: 'client', kind: 'input' })).toBe(33);
     expect(rise('signalbox_tokens_total', { ...of, key: 'client', kind: 'output' })).toBe(15);
     expect(rise('signalbox_cost_usd_total', { ...of, key: 'client' })).toBeCloseTo(0.030063, 9);
