@@ -155,10 +155,11 @@ export function reclaimTargets(views: TargetViews, worker: number): void {
   const owner = ownerOf(worker);
   if (heldBy(words, LOCK_AT) === owner) unlock(words, LOCK_AT);
   for (let place = 0; place < places; place++) {
-    Atomics.compareExchange(words, wordAt(place, WORD.probeBy), owner, 0);
+    // Pages that nobody used stay untouched.
+    if (Atomics.load(words, wordAt(place, WORD.probeBy)) === owner)
+      Atomics.compareExchange(words, wordAt(place, WORD.probeBy), owner, 0);
     for (const count of [COUNT.inFlight, COUNT.waiting]) {
       const at = countAt(views, place, { worker, count });
-      // Pages that nobody used stay untouched.
       if (counts[at] !== 0) Atomics.store(counts, at, 0);
     }
   }
