@@ -8,6 +8,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { RoutingFact } from '../core/exchange.ts';
 import type { Candidate } from '../routing/candidate.ts';
 import { obstacleOf } from '../routing/explain.ts';
+import type { FallbackCause } from '../core/routing.ts';
 import { FAILURES } from '../routing/failure.ts';
 import type { Planner } from '../routing/planner.ts';
 import type { RouteRequest } from '../routing/request.ts';
@@ -100,7 +101,12 @@ async function choose(course: Course): Promise<Chosen | undefined> {
   for (;;) {
     const chosen = pick(course);
     if (chosen === undefined) {
-      if ((await fallBack(course)) || (await comeBack(course))) continue;
+      const { request, failures } = course.leg;
+      if (failures.length === 0) course.fallbacks.failed(obstacle(course));
+      if (await fallBack(course)) continue;
+      // What only had to stand back behind other models need not any more.
+      if (request.fallbackLeft === true && !course.fallbacks.anyLeft()) continue;
+      if (await comeBack(course)) continue;
       return undefined;
     }
     const refused = await admitted(course, chosen.candidate);
@@ -110,6 +116,15 @@ async function choose(course: Course): Promise<Chosen | undefined> {
     if (exchange.routing !== undefined) exchange.routing.passedOver = course.passedOver.length;
     course.leg.excluded.push(chosen.candidate);
   }
+}
+
+/** Why nobody could be asked, as far as a list of fallbacks is kept for it. */
+function obstacle({ exchange, leg }: Course): FallbackCause {
+  const considered = leg.planner.consider(leg.request, exchange.plane.nowMs());
+  const filters = new Set(considered.map(({ excludedBy }) => excludedBy));
+  if (filters.has('context_window')) return 'context_window';
+  // One that let everybody pass leaves our own limits, which were asked last.
+  return filters.has('limits') || filters.has(undefined) ? 'rate_limit' : 'general';
 }
 
 /** A half-open breaker lets one attempt through, by whoever claims it; where nothing else is left, that is no reason not to go. */

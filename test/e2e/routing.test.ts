@@ -41,6 +41,13 @@ const MODELS: object[] = [
   ),
   at('falls-plainly', { a: {} }, { retries: 0, fallbacks: ['saves'] }),
   ...['saves', 'wide', 'lenient', 'roomy', 'granted', 'wished'].map((name) => at(name, { b: {} })),
+  at('held', { a: {} }, { retries: 0, fallbacks: ['tiny'], breaker: { failures: 1, open_s: 60 } }),
+  at(
+    'crowded',
+    { a: { limits: { rpm: 1 }, context_window: 1_000 } },
+    { fallbacks: ['saves'], fallbacks_on: { rate_limit: ['roomy'], context_window: ['wide'] } },
+  ),
+  at('tiny', { b: {} }, { limits: { rpm: 1 } }),
   at('session', { a: {}, b: {}, c: {} }, { strategy: 'round_robin', sticky: ['session', 'user'] }),
   at('prefix', { a: {}, b: {}, c: {} }, { strategy: 'round_robin', sticky: 'prefix' }),
   at('by-name', { a: {} }, { aliases: ['by-another-name', 'third-name'], limits: { rpm: 1000 } }),
@@ -291,6 +298,20 @@ describe('fallbacks', () => {
     expect((await own.chat('granted', { fallbacks: ['wished'] }, { key: 'NARROW_KEY' })).status).toBe(404);
     expect((await own.chat('granted', { fallbacks: 'wished' })).status).toBe(400);
     expect((await own.chat('granted', { disable_fallbacks: 1 })).status).toBe(400);
+  });
+
+  it('also where our own limits, or our own count of the prompt, left nobody to ask', async () => {
+    expect(await servedBy('crowded')).toEqual([200, 'crowded']);
+    expect(await servedBy('crowded')).toEqual([200, 'roomy']);
+    const messages = [{ role: 'user', content: 'word '.repeat(5_000) }];
+    expect(await servedBy('crowded', { messages })).toEqual([200, 'wide']);
+  });
+
+  it('an open breaker holds nobody back once no fallback has room', async () => {
+    own.play('a/held', FAILS);
+    expect(await servedBy('held')).toEqual([200, 'tiny']);
+    own.play('a/held', () => answerSteps('chat'));
+    expect(await servedBy('held')).toEqual([200, 'held']);
   });
 
   it('the record says where it came from', async () => {
