@@ -24,6 +24,8 @@ const IDLE_COMMENT_MS = 15_000;
 const STALL_MS = 60_000;
 /** After the terminal event the upstream has this long to end its body, which lets its connection be used again. */
 const LINGER_MS = 1_000;
+/** A role and some pings are a hundredth of it. */
+const MOST_HELD = 65_536;
 const COMMENT = ': keep-alive\n\n';
 
 /**
@@ -63,6 +65,7 @@ export class Pump implements BodySink, Timed {
   private onContent: PumpOptions['onContent'];
   /** What the client does not have yet; undefined once it goes out as it comes. */
   private held: (Buffer | string)[] | undefined;
+  private heldLength = 0;
   private readonly heldUntilMs: number;
   private readonly result: StreamResult = { end: 'incomplete', bytes: 0 };
   private readonly settle: (result: StreamResult) => void;
@@ -169,7 +172,8 @@ export class Pump implements BodySink, Timed {
 
   private hold(out: Buffer | string | undefined): boolean {
     if (out !== undefined) this.held!.push(out);
-    return this.stage.hasContent ? this.release() : true;
+    this.heldLength += out?.length ?? 0;
+    return this.stage.hasContent || this.heldLength > MOST_HELD ? this.release() : true;
   }
 
   private release(): boolean {

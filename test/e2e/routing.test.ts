@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { type Reply, ask, jsonOf } from '../support/ask.ts';
 import { LAST_CHUNK, SSE_HEAD, chunk, whole } from '../support/fault-upstream.ts';
-import { BEGIN, answerSteps } from '../support/fronts.ts';
+import { BEGIN, answerSteps, streamSteps } from '../support/fronts.ts';
 import { type RoutingBox, at, refuses, startRoutingBox } from '../support/routing-box.ts';
 
 const PRICED = (usd: number) => ({ price: { input_usd_per_mtok: usd, output_usd_per_mtok: usd } });
@@ -65,6 +65,9 @@ const MODELS: object[] = [
   at('impatient', { a: {} }),
   at('spent', { a: {}, b: {} }),
   at('overloaded', { a: FIRST, b: SECOND }),
+  at('thinks', { a: {} }),
+  at('floods', { a: {} }),
+  at('silent', { a: {} }),
   at('limited', { a: { ...FIRST, limits: { rpm: 1 } }, b: SECOND }),
   at('signed', { claude: {} }),
   at('crossing', { claude: FIRST, a: SECOND }),
@@ -206,6 +209,44 @@ describe('retries', () => {
     expect([reply.status, served(reply), reply.headers['x-signalbox-attempts']]).toEqual([200, 'b', '2']);
     expect(reply.text).not.toContain('overloaded');
     expect(reply.text.match(/"role":"assistant"/g)).toHaveLength(1);
+  });
+});
+
+describe('a stream is held until its first content', () => {
+  it('for two seconds at most: who thinks longer has shown his role by then', async () => {
+    own.play('a/thinks', () => [
+      { send: SSE_HEAD },
+      { send: chunk(BEGIN.chat) },
+      { waitMs: 2_700 },
+      ...streamSteps('chat').slice(2),
+    ]);
+    const from = performance.now();
+    const reply = await own.chat('thinks', { stream: true });
+    expect(reply.text.match(/"role":"assistant"/g)).toHaveLength(1);
+    expect(reply.text).toContain('clear.');
+    expect(reply.arrivedAt[0]! - from).toBeGreaterThan(1_900);
+    expect(reply.arrivedAt[0]! - from).toBeLessThan(2_600);
+  });
+
+  it('and for so many bytes: a flood of nothing goes on as it comes, whole and in its order', async () => {
+    const pings = Array.from({ length: 2_000 }, (_, n) => `: ping ${n} ${'x'.repeat(40)}\n\n`);
+    own.play('a/floods', () => [
+      { send: SSE_HEAD },
+      { send: chunk(BEGIN.chat) },
+      ...pings.map((ping) => ({ send: chunk(ping) })),
+      ...streamSteps('chat').slice(2),
+    ]);
+    const { text } = await own.chat('floods', { stream: true });
+    expect(text).toContain(pings.join(''));
+    expect(text.indexOf('"role"')).toBeLessThan(text.indexOf('ping 0'));
+    expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+  });
+
+  it('and without any it is answered whole', async () => {
+    own.play('a/silent', () => streamSteps('chat', []));
+    const { text } = await own.chat('silent', { stream: true });
+    expect(text).toContain('"role":"assistant"');
+    expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
   });
 });
 
