@@ -8,6 +8,7 @@ import type { Snapshot } from './config/snapshot.ts';
 import { GatewayError } from './core/errors.ts';
 import { createEstimator } from './ledger/estimate.ts';
 import { createWindows } from './ledger/window.ts';
+import { createAgentSide } from './gateway/agents/side.ts';
 import { type Exchange, cutForDrain } from './gateway/exchange.ts';
 import { type Line, createLine } from './gateway/line.ts';
 import type { Plane } from './gateway/plane.ts';
@@ -19,6 +20,8 @@ import type { Edge } from './http/edge.ts';
 import { createEdge } from './http/server.ts';
 import { createIdSource } from './lib/ids.ts';
 import { bodyBelonging, sealUnder } from './lib/seal.ts';
+import { createTranslator } from './agents/a2a/translate.ts';
+import { createAgentBook } from './agents/book.ts';
 import { createDirectoryIndex } from './policy/directory-index.ts';
 import type { CallerOfToken } from './policy/jwt.ts';
 import { createEndUsers } from './policy/end-users.ts';
@@ -52,6 +55,8 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
   const ids = createIdSource(randomBytes);
   const wheel = createWheel({ turnMs: WHEEL_TURN_MS, now: () => performance.now() });
   const directory = createDirectoryIndex();
+  const agents = createAgentBook();
+  const agentSide = createAgentSide({ book: agents, ask: context.askAgents, translator: createTranslator() });
   const live = new Set<Exchange>();
   let force: Force | undefined;
   let ready = false;
@@ -61,7 +66,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
 
   const plane = createPlane(context, inForce, { ids, wheel, live });
   const readiness = { ready: () => ready, snapshotHash: () => force?.snapshot.hash, version: context.version };
-  const routes = routeTable(plane, readiness, context.controlSocketPath);
+  const routes = routeTable(plane, agentSide, { readiness, controlSocketPath: context.controlSocketPath });
 
   return {
     apply(snapshot) {
@@ -89,6 +94,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
       if (table !== undefined) directory.load(table);
       for (const change of changes) directory.change(change);
     },
+    knowAgents: agents.apply,
     async listen(address) {
       edge = createEdge({
         settings: () => inForce().snapshot.server,

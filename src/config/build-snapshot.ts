@@ -4,6 +4,7 @@ import { keyDigest } from '../core/key-digest.ts';
 import type { Rules, ScopeKind, SlotOf } from '../core/rules.ts';
 import type { Catalog } from './catalog-port.ts';
 import type { LoadedConfig } from './load.ts';
+import { resolveAgent } from './resolve-agents.ts';
 import { resolveGuard } from './resolve-guard.ts';
 import { resolveEndUsers, resolveKeptBack } from './resolve-limits.ts';
 import { resolveStore } from './resolve-store.ts';
@@ -45,6 +46,7 @@ export function buildSnapshot({ settings, pems }: Pick<LoadedConfig, 'settings' 
     server: serverOf(settings.server, pems.tls, parts),
     providers,
     models: byPrecedence(modelsOf(settings, providers, parts)),
+    agents: settings.agents.map((agent) => resolveAgent(agent, { slotOf: parts.slotOf, timeZone: settings.ledger.time_zone })),
     keys: [
       ...settings.keys.map((key) => resolveKey(key, { ...parts, timeZone: settings.ledger.time_zone })),
       ...(parts.mintedKeys ?? []),

@@ -6,10 +6,16 @@ import { selectTexts } from './tree.ts';
 import type { Tree } from './tree.ts';
 
 const KEYS = ['admin.key', 'keys.*.key'];
-const CREDENTIALS = ['providers.*.api_key', 'providers.*.api_keys.*', 'providers.*.endpoints.*.api_key', 'server.tls.key'];
+const CREDENTIALS = [
+  'agents.*.api_key',
+  'providers.*.api_key',
+  'providers.*.api_keys.*',
+  'providers.*.endpoints.*.api_key',
+  'server.tls.key',
+];
 /** What only we and one service of the operator's know: without the word `none`. */
 const SHARED_SECRETS = ['guards.*.secret', 'events.webhook.secret', 'oidc.client_secret'];
-const HEADERS = ['providers.*.headers.*', 'telemetry.otlp.headers.*'];
+const HEADERS = ['agents.*.headers.*', 'providers.*.headers.*', 'telemetry.otlp.headers.*'];
 const SECRET_HEADER = /auth|key|token|secret|cookie|password/i;
 
 const LITERAL = 'a secret must not stand in the file: write a reference, ${env:NAME} or ${file:/path}';

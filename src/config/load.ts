@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 
 import type { Catalog } from './catalog-port.ts';
+import { checkAgents } from './check-agents.ts';
 import { checkModels } from './check-models.ts';
 import { checkRouting } from './check-routing.ts';
 import { checkPeople } from './check-people.ts';
@@ -66,6 +67,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
     ...checkSecrets(root),
     ...checkProviders(root, options.catalog),
     ...checkModels(root),
+    ...checkAgents(root),
     ...checkRouting(root),
     ...checkHost(root),
     ...checkPeople(root),

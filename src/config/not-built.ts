@@ -6,10 +6,8 @@ import type { Path } from './issue.ts';
 
 /** Path pattern (`*`: any key or item) → what the key will do. */
 export const NOT_BUILT: Readonly<Record<string, string>> = {
-  agents: 'the agent registry',
   metrics: 'a listener of its own for /metrics',
   'admin.listen': 'a listener of its own for the control plane',
-  'keys.*.agents': 'grants of agents',
 };
 
 /** The complaint about a key of a later version; undefined where the key is none. */

@@ -217,7 +217,7 @@ export function resolveKey(
     name: config.name,
     digests: [{ digest: keyDigest(pepper, config.key) }],
     models: config.models,
-    agents: [],
+    agents: config.agents,
     tags: config.tags,
     blocked: config.blocked,
     ...(config.expires_at !== undefined && { expiresAtMs: Date.parse(config.expires_at) }),

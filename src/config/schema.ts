@@ -7,6 +7,7 @@
 import * as z from 'zod';
 
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
+import { agentSchema } from './schema-agent.ts';
 import { events } from './schema-events.ts';
 import { guards } from './schema-guard.ts';
 import { healthCheck } from './schema-health.ts';
@@ -221,6 +222,10 @@ const key = z.strictObject({
     .array(text(values.grantProblem))
     .default(['*'])
     .describe('Public model names, `prefix*` or `*` that this key may use.'),
+  agents: z
+    .array(text(values.agentGrantProblem))
+    .default([])
+    .describe('Agents that this key may call: names, `tag:x` for all of a tag, or `*`. Absent: none.'),
   expires_at: text(values.dateProblem)
     .exactOptional()
     .describe('Date, or date and time with zone, from which the key is refused. Absent: never.'),
@@ -326,6 +331,7 @@ export const configSchema = z
     server,
     providers: z.record(z.string(), provider).default({}).describe('Upstream accounts, by name.'),
     models: z.array(modelSchema).default([]).describe('Public names that clients ask for.'),
+    agents: z.array(agentSchema).default([]).describe('A2A agents that clients call.'),
     keys: z.array(key).default([]).describe('Virtual keys that clients present.'),
     tags: z.record(text(values.tagProblem), tag).default({}).describe('Limits and budgets that all keys of a tag share, by tag.'),
     priorities,

@@ -4,6 +4,7 @@
  * Plain data, because it crosses threads by structured clone. Everything that can be resolved once (catalog rows, secrets, digests, defaults)
  * is resolved here, on the main thread; workers only index it.
  */
+import type { AgentConfig } from '../core/agent.ts';
 import type { DialectId } from '../core/dialect-id.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { PeopleRules } from '../core/person.ts';
@@ -22,6 +23,8 @@ export interface Snapshot {
   providers: Record<string, Provider>;
   /** Exact names first, then wildcards by falling prefix length; order is the file's within a group. */
   models: Model[];
+  /** Those of the file; the API's stand beside them in the registry, which tells the workers of all. */
+  agents: AgentConfig[];
   /** Those of the file and of the first run; the store's come by the directory. */
   keys: KeyEntry[];
   rules: SnapshotRules;

@@ -1,6 +1,7 @@
 /** What single values must look like. Each answers the complaint, or nothing. No complaint repeats the value. */
 import ipaddr from 'ipaddr.js';
 
+import { agentNameProblem } from '../core/agent.ts';
 import { EVENT_TYPES } from '../core/fact.ts';
 import { webhookKey } from '../lib/webhook-signature.ts';
 
@@ -77,6 +78,13 @@ export function modelNameProblem(name: string): Problem {
 /** A grant of models: a name, `prefix*` or `*`. */
 export function grantProblem(grant: string): Problem {
   return VISIBLE_ASCII.test(grant) ? wildcardProblem(grant) : 'must be a model name, a prefix with `*`, or `*`';
+}
+
+/** A grant of agents. */
+export function agentGrantProblem(grant: string): Problem {
+  if (grant === '*') return undefined;
+  const problem = grant.startsWith('tag:') ? tagProblem(grant.slice(4)) : agentNameProblem(grant);
+  return problem === undefined ? undefined : 'must be the name of an agent, `tag:` and a tag, or `*`';
 }
 
 function wildcardProblem(name: string): Problem {

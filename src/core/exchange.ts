@@ -3,6 +3,7 @@
  * had reserved.
  * No field ever holds a body, a prompt, a credential or a header the client chose freely.
  */
+import type { AgentCallFact } from './agent.ts';
 import type { ErrorCode } from './errors.ts';
 import type { NanoUsd } from './money.ts';
 import type { StrategyName } from './routing.ts';
@@ -128,6 +129,8 @@ export interface ExchangeFact {
   costNanoUsd?: number;
   unpriced?: boolean;
   attempts: AttemptFact[];
+  /** It was a call to an agent. */
+  agentCall?: AgentCallFact;
   routing?: RoutingFact | undefined;
   /** In the order they were asked. */
   guards?: GuardFact[];

@@ -1,4 +1,5 @@
 /** Everything that a journal holds. Plain JSON, imported idempotently. */
+import type { TaskRecord } from './agent.ts';
 import type { ExchangeFact } from './exchange.ts';
 import type { NanoUsd } from './money.ts';
 import type { Scope } from './rules.ts';
@@ -54,6 +55,8 @@ export const EVENT_TYPES = [
   'store.down',
   'store.up',
   'agent.state',
+  /** An agent shows another card, with other places or another security: it waits for the operator. */
+  'agent.card_changed',
   /** A guard would have stopped an answer that it saw only after it was sent. */
   'guard.flagged',
   /** A guard did not answer, or not in its own form. */
@@ -88,4 +91,16 @@ export interface BodyFact {
   bytes: number;
 }
 
-export type Fact = ExchangeFact | ReserveFact | CheckpointFact | EventFact | BodyFact;
+/**
+ * Whose a task is, where it lives and how it stands. Written before the client hears of the task, and again with a later state; of several the one updated last holds, but
+ * for whose it is and where it lives, which the first one says.
+ */
+export interface AgentTaskFact {
+  kind: 'agent_task';
+  /** Of the exchange that learnt it. */
+  id: string;
+  atMs: number;
+  record: TaskRecord;
+}
+
+export type Fact = ExchangeFact | ReserveFact | CheckpointFact | EventFact | BodyFact | AgentTaskFact;

@@ -38,6 +38,11 @@ export function admitCaller(exchange: Exchange): void | Promise<void> {
   return admit(exchange, demandsOf(exchange.caller!.rules, { call: true }));
 }
 
+/** An agent's own, over all its callers. Throws rate_limited. */
+export function admitAgent(exchange: Exchange, rules: readonly Rules[]): void | Promise<void> {
+  return admit(exchange, demandsOf(rules, { call: true, keptBack: keptBack(exchange) }));
+}
+
 /** The model's and the end user's limits, and everybody's tokens. Throws rate_limited, store_down. */
 export function admitModel(exchange: Exchange, body: ClientBody): void | Promise<void> {
   exchange.endUser = endUserOf(exchange, body);

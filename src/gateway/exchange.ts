@@ -11,6 +11,8 @@ import { parseTraceparent } from '../lib/ids.ts';
 import { costNanoUsd } from '../ledger/cost.ts';
 import type { Candidate } from '../routing/candidate.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
+import { agentCallFact } from './agents/fact.ts';
+import type { AgentWork } from './agents/call.ts';
 import type { Admission } from './admit.ts';
 import type { Recording } from './bodies.ts';
 import type { Continuation } from './continuation.ts';
@@ -43,6 +45,8 @@ export interface Exchange {
   /** What holds for him, and his scope; none where nobody is named, or nothing holds. */
   endUserRules?: readonly Rules[];
   askedModel?: string;
+  /** It is a call to an agent. */
+  agentWork?: AgentWork;
   resolved?: ResolvedModel;
   /** Bodies that are to be kept. */
   recording?: Recording;
@@ -215,7 +219,7 @@ export function factOf(exchange: Exchange): ExchangeFact {
       key: exchange.caller?.key.id,
       scopes: scopesOf(exchange),
       endUser: exchange.endUser,
-      model: exchange.resolved?.model.name,
+      model: exchange.resolved?.model.name ?? (exchange.agentWork && `a2a/${exchange.agentWork.view.name}`),
       askedModel: exchange.askedModel?.slice(0, MAX_WORD_LENGTH),
       provider: exchange.target?.provider,
       target: exchange.target?.id,
@@ -228,6 +232,7 @@ export function factOf(exchange: Exchange): ExchangeFact {
       routing: exchange.routing,
       trace: tracePart(exchange.trace),
     }),
+    ...(exchange.agentWork !== undefined && { agentCall: agentCallFact(exchange.agentWork) }),
     ...moneyPart(exchange.cost),
     ...failurePart(exchange),
   };
@@ -241,6 +246,7 @@ export function scopesOf(exchange: Exchange, target = exchange.target): readonly
     ...caller.scopes,
     ...endUserScopes(exchange),
     ...(resolved === undefined ? [] : [`model:${resolved.model.name}` as const]),
+    ...(exchange.agentWork === undefined ? [] : [`agent:${exchange.agentWork.view.name}` as const]),
     ...(target === undefined ? [] : [`provider:${target.provider}` as const]),
   ];
 }

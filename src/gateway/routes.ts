@@ -3,6 +3,9 @@ import type { ErrorDialect } from '../dialects/dialect.ts';
 import { openaiChat } from '../dialects/openai-chat/dialect.ts';
 import { responsesErrors } from '../dialects/openai-responses/error.ts';
 import type { Route, RoutePolicy } from '../http/edge.ts';
+import { A2A } from './surface.ts';
+import { agentRoutes } from './agents/routes.ts';
+import type { AgentSide } from './agents/side.ts';
 import { controlRoutes } from './control-relay.ts';
 import { exchangeRoute } from './exchange-line.ts';
 import { explainRoute } from './explain-route.ts';
@@ -11,13 +14,19 @@ import { modelRoutes } from './models.ts';
 import type { Plane } from './plane.ts';
 import { CHAT, COUNT_TOKENS, EMBEDDINGS, MESSAGES, RESPONSES } from './surface.ts';
 
+export interface RouteParts {
+  readiness: Readiness;
+  controlSocketPath: string;
+}
+
 /** Every public path with its policy: the one table. */
-export function routeTable(plane: Plane, readiness: Readiness, controlSocketPath: string): Route[] {
+export function routeTable(plane: Plane, agents: AgentSide, { readiness, controlSocketPath }: RouteParts): Route[] {
   return [
     ...healthRoutes(readiness),
     ...modelRoutes(plane.line, plane.nowMs),
     ...[CHAT, MESSAGES, COUNT_TOKENS, RESPONSES, EMBEDDINGS].map((surface) => exchangeRoute(plane, surface)),
     explainRoute(plane),
+    ...agentRoutes(plane, agents),
     ...controlRoutes(plane, controlSocketPath),
   ];
 }
@@ -27,6 +36,7 @@ const ERROR_DIALECTS: Record<RoutePolicy['errors'], ErrorDialect> = {
   openai: openaiChat.error,
   'openai-responses': responsesErrors,
   anthropic: anthropicMessages.error,
+  a2a: A2A.errors,
   plain: openaiChat.error,
 };
 

@@ -8,11 +8,12 @@ import { summarizeEmbeddings } from '../dialects/openai-embeddings/usage.ts';
 import { responsesErrors } from '../dialects/openai-responses/error.ts';
 import { responsesTap, summarizeResponse } from '../dialects/openai-responses/usage.ts';
 import type { RoutePolicy } from '../http/edge.ts';
+import { encodeEdgeError } from './agents/edge-errors.ts';
 
 /** A public path with the dialect spoken there, and all that a governed relay must know of it. */
 export interface Surface {
   /** How facts and labels name it. */
-  name: 'chat' | 'messages' | 'count_tokens' | 'responses' | 'embeddings';
+  name: 'chat' | 'messages' | 'count_tokens' | 'responses' | 'embeddings' | 'a2a';
   path: string;
   /** Under a provider's base URL. */
   upstreamPath: string;
@@ -83,6 +84,20 @@ export const EMBEDDINGS: Surface = {
   errors: openaiChat.error,
   isNative: (provider) => provider.speaks.embeddings,
   summarize: summarizeEmbeddings,
+  tap: openaiChat.usage.tap,
+};
+
+const NO_SUMMARY = { usage: undefined, finish: undefined, model: undefined };
+
+/** Calls to agents: they have a line of their own (agents/line.ts), and share what every exchange has. */
+export const A2A: Surface = {
+  name: 'a2a',
+  path: '/a2a/*',
+  upstreamPath: '',
+  errorKind: 'a2a',
+  errors: { ...openaiChat.error, encode: encodeEdgeError },
+  isNative: () => false,
+  summarize: () => NO_SUMMARY,
   tap: openaiChat.usage.tap,
 };
 

@@ -9,7 +9,7 @@ export interface RoutePolicy {
   access: 'public' | 'key' | 'control';
   body: 'none' | 'json' | 'raw';
   /** Whose error shape answers. */
-  errors: 'openai' | 'openai-responses' | 'anthropic' | 'plain';
+  errors: 'openai' | 'openai-responses' | 'anthropic' | 'a2a' | 'plain';
 }
 
 export interface Route {

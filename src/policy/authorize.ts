@@ -1,3 +1,4 @@
+import { coversAgent } from '../core/agent.ts';
 import type { Caller } from '../core/directory.ts';
 
 /**
@@ -10,6 +11,17 @@ export function mayUseModel({ key, ancestors, principal, team, org }: Caller, mo
     ancestors.every(({ models }) => covers(models, modelName)) &&
     [principal, team, org].every((party) => party?.models === undefined || covers(party.models, modelName))
   );
+}
+
+/** The same for agents. */
+export function mayUseAgent(caller: Caller, agent: { name: string; tags: readonly string[] }): boolean {
+  return agentGrantsOf(caller).every((grants) => coversAgent(grants, agent));
+}
+
+/** Lists all of which must cover an agent. */
+export function agentGrantsOf({ key, ancestors, principal, team, org }: Caller): (readonly string[])[] {
+  const parties = [principal, team, org].flatMap((party) => (party?.agents === undefined ? [] : [party.agents]));
+  return [key.agents, ...ancestors.map(({ agents }) => agents), ...parties];
 }
 
 /** `*`, `prefix*`, or the very name. */

@@ -1,5 +1,6 @@
 /** The control plane's socket; its routes are made when the first request needs them. */
 import type { Snapshot } from '../config/snapshot.ts';
+import type { AgentDesk } from '../agents/desk.ts';
 import type { DirectoryService } from '../control/directory/directory.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
 import { serveControl } from '../control/server.ts';
@@ -17,6 +18,7 @@ export interface ControlSocketParts {
   supervisor: Supervisor;
   store: Store;
   directory: DirectoryService;
+  agents: AgentDesk;
   people: PeopleDesk;
   ring: Keyring;
   snapshot: () => Snapshot;

@@ -40,6 +40,8 @@ export interface MainDirectory {
   load: () => Promise<void>;
   /** Before a snapshot comes into force: the accounts of its rules know what was spent. Rejects with StoreError. */
   prepare: (snapshot: Snapshot) => Promise<void>;
+  /** Accounts of rules that are new know what was spent. Rejects with StoreError. */
+  fill: () => Promise<void>;
   whole: () => DirectoryNews;
   stop: () => void;
 }
@@ -91,14 +93,15 @@ export function createDirectory(options: DirectoryOptions): MainDirectory {
       const rules = rulesOf(next);
       for (const scope of new Set([...rulesOf(snapshot()).keys(), ...rules.keys()])) slots.keep(scope, rules.get(scope));
     },
+    fill: force.fill,
     whole: force.whole,
     stop: () => clearInterval(timer),
   };
 }
 
 /** By scope, all of a snapshot. */
-function rulesOf({ rules: { models, targets, providers, tags }, keys }: Snapshot): Map<Scope, Rules> {
-  const own = keys.flatMap(({ rules }) => rules ?? []);
+function rulesOf({ rules: { models, targets, providers, tags }, keys, agents }: Snapshot): Map<Scope, Rules> {
+  const own = [...keys, ...agents].flatMap(({ rules }) => rules ?? []);
   const all = [models, targets, providers, tags].flatMap((placed) => Object.values(placed));
   return new Map([...all, ...own].map((rules) => [rules.scope, rules]));
 }

@@ -1,4 +1,5 @@
 /** What a worker asks main for, each question with a number, and who waits for which answer. */
+import type { AgentQuestion, AskAgents } from '../core/agent.ts';
 import type { VouchedPerson } from '../core/person.ts';
 import type { PriceState } from '../core/price.ts';
 import type { EndUserPlace } from '../policy/end-user-places.ts';
@@ -9,10 +10,12 @@ export interface MainDesk {
   askPrice: (request: PriceRequest) => Promise<PriceState>;
   admitPerson: AdmitPerson;
   placeEndUser: (endUser: string) => Promise<EndUserPlace>;
+  askAgents: AskAgents;
   answered: {
     price: (message: Extract<ToWorker, { type: 'price' }>) => void;
     end_user: (message: Extract<ToWorker, { type: 'end_user' }>) => void;
     person: (message: Extract<ToWorker, { type: 'person' }>) => void;
+    agent_answer: (message: Extract<ToWorker, { type: 'agent_answer' }>) => void;
   };
 }
 
@@ -22,16 +25,20 @@ export function createMainDesk(post: (message: ToMain) => void): MainDesk {
     post({ type: 'person_request', id, person }),
   );
   const endUsers = createQueue<string, EndUserPlace>((id, endUser) => post({ type: 'end_user_request', id, endUser }));
+  const agents = createQueue<AgentQuestion, unknown>((id, question) => post({ type: 'agent_question', id, question }));
   return {
     askPrice: prices.ask,
     admitPerson: people.ask,
     placeEndUser: endUsers.ask,
+    askAgents: agents.ask,
     answered: {
       price: ({ id, price }) => prices.answer(id, price),
       end_user: ({ id, place }) =>
         endUsers.answer(id, place ?? Promise.reject(new Error('main cannot tell what this end user has spent'))),
       person: ({ id, admitted, error }) =>
         people.answer(id, error === true ? Promise.reject(new Error('main cannot tell who that is')) : admitted),
+      agent_answer: ({ id, answer, error }) =>
+        agents.answer(id, error === true ? Promise.reject(new Error('main cannot tell that of agents')) : answer),
     },
   };
 }

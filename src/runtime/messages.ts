@@ -9,6 +9,7 @@ import type { Candidate, Reload } from '../config/live.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { ConfigDesk } from '../control/config/desk.ts';
 import type { TryProvider } from '../control/config/try.ts';
+import type { AgentNews, AgentQuestion, AskAgents } from '../core/agent.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { EventFact, Fact, Raise } from '../core/fact.ts';
 import type { VouchedPerson } from '../core/person.ts';
@@ -46,6 +47,7 @@ export interface PriceRequest {
 export type ToWorker =
   | { type: 'snapshot'; snapshot: Snapshot }
   | DirectoryNews
+  | AgentNews
   | { type: 'listen'; address: ListenAddress }
   | { type: 'ready'; ready: boolean }
   /** Stop accepting; what is in flight has this many milliseconds. */
@@ -54,13 +56,16 @@ export type ToWorker =
   /** Absent: his past cannot be told now. */
   | { type: 'end_user'; id: number; place?: EndUserPlace }
   /** Absent: not let in. `error`: that cannot be told now. */
-  | { type: 'person'; id: number; admitted?: AdmittedPerson; error?: true };
+  | { type: 'person'; id: number; admitted?: AdmittedPerson; error?: true }
+  /** `error`: main cannot tell now. */
+  | { type: 'agent_answer'; id: number; answer?: unknown; error?: true };
 
 export type ToMain =
   | { type: 'booted' }
   /** `error`: the worker could not take the snapshot and keeps the old one. */
   | { type: 'applied'; version: number; error?: string }
   | { type: 'directory_applied'; version: number }
+  | { type: 'agents_applied'; version: number }
   | { type: 'listening' }
   | { type: 'listen_failed'; message: string }
   | { type: 'drained' }
@@ -69,7 +74,8 @@ export type ToMain =
   | { type: 'price_request'; id: number; request: PriceRequest }
   | { type: 'end_user_request'; id: number; endUser: string }
   /** Whom a genuine token stands for. */
-  | { type: 'person_request'; id: number; person: VouchedPerson };
+  | { type: 'person_request'; id: number; person: VouchedPerson }
+  | { type: 'agent_question'; id: number; question: AgentQuestion };
 
 /** `workerData` of a worker thread. */
 export interface WorkerBoot {
@@ -101,6 +107,8 @@ export interface WorkerContext {
   admitPerson: AdmitPerson;
   /** Where an end user counts; rejects where main cannot tell. */
   placeEndUser: (endUser: string) => Promise<EndUserPlace>;
+  /** Rejects where main cannot tell. */
+  askAgents: AskAgents;
   /** Wall clock, milliseconds. */
   now: () => number;
 }
@@ -111,6 +119,8 @@ export interface DataPlane {
   apply: (snapshot: Snapshot) => void;
   /** What the store knows of who may call; holds for every request from now on. */
   know: (news: DirectoryNews) => void;
+  /** How agents are, from now on. */
+  knowAgents: (news: AgentNews) => void;
   /** Resolves when the port accepts; rejects with the system's error. */
   listen: (address: ListenAddress) => Promise<void>;
   /** What /health/ready answers; false at first. */

@@ -4,12 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
-import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { formatIssue } from '../config/issue.ts';
 import type { Candidate, Live } from '../config/live.ts';
 import type { ServerSettings, Snapshot } from '../config/snapshot.ts';
+import type { AgentDesk } from '../agents/desk.ts';
 import type { EndUserPlaces } from '../policy/end-user-places.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
 import { type Keyring, createKeyring } from '../lib/seal.ts';
@@ -18,12 +18,13 @@ import { type DirectoryOptions, type MainDirectory, createDirectory } from './di
 import { openControl } from './control-socket.ts';
 import { type DataDir, openDataDir } from './data-dir.ts';
 import { type MintedKeys, greeting, mintKeys } from './first-run.ts';
-import { markRead } from './journal-files.ts';
 import { endUserPlaces } from './end-users.ts';
 import { type JournalReader, type JournalReaderOptions, createJournalReader } from './journal-reader.ts';
 import { readKek } from './kek.ts';
 import { createPeople } from './people.ts';
+import { openAgents, withSockets } from './agents.ts';
 import { type HealthChecks, createHealthChecks } from './health-checks.ts';
+import type { LateParts } from './late-parts.ts';
 import { probePort, publicUrl } from './listen.ts';
 import type { Control, ControlContext, Log } from './messages.ts';
 import { bareHost, pinListener } from './pin-listener.ts';
@@ -31,7 +32,8 @@ import { PLACE_SPACE, createPlaceBook, targetStatus } from './place-book.ts';
 import { type SharedOverview, createSharedOverview } from './shared-state.ts';
 import { SLOT_SPACE, createSlotBook } from './slots.ts';
 import { EXIT_CONFIG, StartError, errorText } from './start-error.ts';
-import { type StoreThread, createStoreThread, storeLocation } from './store-client.ts';
+import type { StoreThread } from './store-client.ts';
+import { finishedBy, storeBoot, storeThreadOf } from './start-store.ts';
 import { type Supervisor, createSupervisor, heapLimitMb } from './supervisor.ts';
 import { watching } from './watching.ts';
 
@@ -79,7 +81,7 @@ export async function start(settings: StartSettings): Promise<Running> {
   const bound = await bind(configured);
   let current = pinListener(first.snapshot, { configured, bound }).snapshot;
 
-  const { reader, reservations } = await readJournals({ dataDir, control, storeThread });
+  const { reader, reservations } = await readJournals({ dataDir, control, late, storeThread });
   const shared = createSharedOverview(bound.workers, Date.now());
   const snapshot = (): Snapshot => current;
   Object.assign(late, { control, reader, shared, snapshot });
@@ -89,16 +91,37 @@ export async function start(settings: StartSettings): Promise<Running> {
   const book = createPlaceBook({ ...shared, space: PLACE_SPACE, nowMs: Date.now });
   current = book.place(pinListener(layered.snapshot, { configured, bound }).snapshot);
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
+  const agents = await openAgents({
+    ...context,
+    ...managedAgents(late),
+    control,
+    ring: context.kek.ring,
+    fill: directory.fill,
+  });
+  late.agents = agents;
   const managed = { control, store: storeThread.store, directory: directory.service, snapshot, ring: context.kek.ring };
   const endUsers = endUserPlaces({ ...context, shared, rules: current.endUsers.rules, nowMs: Date.now });
   const people = createPeople(managed);
   const checks = createHealthChecks({ ...control, states: shared.targetStates, nowMs: Date.now, random: Math.random });
-  const crewParts = { ...managed, settings, dataDir, directory, people, endUsers, reader, shared, reservations, storeThread };
+  const crewParts = {
+    ...managed,
+    agents,
+    settings,
+    dataDir,
+    directory,
+    people,
+    endUsers,
+    reader,
+    shared,
+    reservations,
+    storeThread,
+  };
   const { supervisor, collected } = supervise(crewParts, late);
-  const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor });
+  const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, agents, people, supervisor });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   checks.use(current);
+  const stopProbing = agents.start();
   const adminUsed = current.adminKeyDigest === minted.adminKeyDigest;
   minted.keep({ admin: adminUsed });
 
@@ -107,6 +130,7 @@ export async function start(settings: StartSettings): Promise<Running> {
     if (next.store.url !== first.snapshot.store.url) ignored.push('store.url');
     const placed = book.place(snapshot);
     await directory.prepare(snapshot);
+    await agents.useFile(withSockets(snapshot.agents, dataDir.controlSocketPath));
     endUsers.configure(snapshot.endUsers.rules);
     current = placed;
     return inForce(placed, { ignored, supervisor, control, storeThread, checks });
@@ -121,7 +145,7 @@ export async function start(settings: StartSettings): Promise<Running> {
     greeting: greeting(minted, { url, firstRun, adminUsed, isTerminal: settings.isTerminal }),
     reload: () => void live.reloadNow(),
     drainMs: () => current.server.drainS * 1000,
-    stop: (deadlineMs) => stop({ ...crewParts, live, checks, supervisor, collected, controlServer }, deadlineMs),
+    stop: (deadlineMs) => stop({ ...crewParts, live, checks, stopProbing, supervisor, collected, controlServer }, deadlineMs),
   };
 }
 
@@ -133,11 +157,12 @@ function socketParts(settings: StartSettings, dataDir: DataDir) {
 interface JournalParts {
   dataDir: DataDir;
   control: Control;
+  late: LateParts;
   storeThread: StoreThread;
 }
 
 /** What earlier runs left is read before anything is written anew. */
-async function readJournals({ dataDir, control, storeThread }: JournalParts): Promise<{
+async function readJournals({ dataDir, control, late, storeThread }: JournalParts): Promise<{
   reader: JournalReader;
   reservations: OpenReservations;
 }> {
@@ -145,6 +170,8 @@ async function readJournals({ dataDir, control, storeThread }: JournalParts): Pr
   const sink: JournalReaderOptions['sink'] = (fact, recovered, thread) => {
     // What an earlier run left open is the store's to charge, from which accounts are loaded.
     if (!recovered) reservations.observe(fact, thread);
+    // What an earlier run left is in the store's sums.
+    if (!recovered && fact.kind === 'exchange') late.agents?.observe(fact);
     control.sink(fact, recovered);
   };
   const { journalDir } = dataDir;
@@ -184,14 +211,11 @@ async function inForce(
   return [...late, ...refused.map(({ worker }) => worker)];
 }
 
-/** What the control plane may ask for, but only once it exists. */
-interface LateParts {
-  control?: Control;
-  shared?: SharedOverview;
-  snapshot?: () => Snapshot;
-  supervisor?: Supervisor;
-  reader?: JournalReader;
-  live?: Live;
+function managedAgents(late: LateParts): Pick<Parameters<typeof openAgents>[0], 'snapshot' | 'tell'> {
+  return {
+    snapshot: () => late.snapshot!(),
+    tell: (news) => late.supervisor?.tell(news) ?? Promise.resolve(true),
+  };
 }
 
 interface ContextParts {
@@ -228,42 +252,6 @@ function controlContext({ settings, dataDir, minted, late, storeThread }: Contex
   };
 }
 
-/** Told of in the log and as an event; what of it must stop is in shared memory. */
-function storeThreadOf(late: LateParts): StoreThread {
-  return createStoreThread({
-    url: new URL(`./store-thread${extname(import.meta.url)}`, import.meta.url),
-    log: (...line) => late.control?.log(...line),
-    alive: () => late.supervisor?.alive() ?? [],
-    onHealth: (up, reason) => {
-      late.control?.log(
-        up ? 'info' : 'error',
-        { reason },
-        up ? 'the store can be used' : 'the store cannot be used; facts wait in the journals',
-      );
-      if (late.supervisor !== undefined) late.control?.raise(up ? 'store.up' : 'store.down', undefined, { reason });
-      // An edit that was written as the store went down is not in force yet.
-      if (up) void late.live?.reloadNow();
-    },
-    onLag: (bytes) => {
-      const { store } = late.snapshot?.() ?? {};
-      late.shared?.setStoreIsBehind(store?.onDown === 'refuse' && bytes > store.maxJournalBytes);
-    },
-  });
-}
-
-function storeBoot({ path, node, journalDir }: DataDir, { store }: Snapshot): Parameters<StoreThread['open']>[0] {
-  return { url: storeLocation(path, store.url), node, journalDir, retention: store.retention };
-}
-
-/** Read by main, a segment is the store's to delete. */
-function finishedBy({ journalDir }: DataDir, storeThread: StoreThread): (file: string) => Promise<void> {
-  return (file) => {
-    markRead(journalDir, file);
-    storeThread.left(file);
-    return Promise.resolve();
-  };
-}
-
 interface DirectoryParts {
   context: ControlContext;
   late: LateParts;
@@ -293,6 +281,7 @@ async function bind(configured: ServerSettings): Promise<ServerSettings> {
 
 interface SuperviseParts {
   directory: MainDirectory;
+  agents: AgentDesk;
   people: PeopleDesk;
   endUsers: EndUserPlaces;
   settings: StartSettings;
@@ -313,7 +302,8 @@ function supervise(
   supervisor: Supervisor;
   collected: () => Promise<unknown>;
 } {
-  const { settings, dataDir, control, directory, people, endUsers, reader, shared, reservations, storeThread, ring } = parts;
+  const { settings, dataDir, control, directory, agents, people, endUsers, reader, shared, reservations, storeThread, ring } =
+    parts;
   let collecting: Promise<unknown> = Promise.resolve();
   const { slots } = shared.memory;
   const supervisor = createSupervisor({
@@ -351,6 +341,8 @@ function supervise(
     admitPerson: (person) => people.admit(person, 'token'),
     placeEndUser: (endUser) => endUsers.placeOf(endUser),
     directory: directory.whole,
+    agents: agents.whole,
+    askAgents: agents.answer,
     onGivingUp: settings.onGivingUp,
   });
   late.supervisor = supervisor;
@@ -359,6 +351,7 @@ function supervise(
 
 interface StopParts {
   checks: HealthChecks;
+  stopProbing: () => void;
   live: Live;
   directory: MainDirectory;
   supervisor: Supervisor;
@@ -374,6 +367,7 @@ interface StopParts {
 async function stop(parts: StopParts, deadlineMs: number): Promise<void> {
   parts.live.stop();
   parts.checks.stop();
+  parts.stopProbing();
   parts.directory.stop();
   await parts.supervisor.drain(deadlineMs);
   const last = async (): Promise<void> => {

@@ -60,6 +60,8 @@ async function crewOf(workers: number, options: { heapMb?: number; port?: number
     onJournal: reader.announce,
     onGone: (worker, boot) => void reader.retire(worker, boot),
     directory: desk.whole,
+    agents: () => ({ type: 'agents', version: 0, whole: true, changed: [], removed: [] }),
+    askAgents: () => Promise.reject(new Error('no agents')),
     priceOf: ({ upstreamModel }) =>
       upstreamModel === 'm' ? Promise.resolve({ status: 'free' }) : Promise.reject(new Error('unknown')),
     admitPerson: () => Promise.reject(new Error('nobody')),

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Snapshot } from '../config/snapshot.ts';
+import type { AgentNews, AskAgents } from '../core/agent.ts';
 import type { PriceState } from '../core/price.ts';
 import type { EndUserPlace } from '../policy/end-user-places.ts';
 import type { AdmitPerson } from '../policy/jwt.ts';
@@ -38,6 +39,9 @@ export interface SupervisorOptions {
   placeEndUser: (endUser: string) => Promise<EndUserPlace>;
   /** The whole directory, for a worker that knows nothing. */
   directory: () => DirectoryNews;
+  /** All agents, for the same. */
+  agents: () => AgentNews;
+  askAgents: AskAgents;
   onGivingUp: (reason: string) => void;
 }
 
@@ -46,8 +50,8 @@ export interface Supervisor {
   start(snapshot: Snapshot, address: ListenAddress): Promise<void>;
   /** Resolves when every worker runs on it, or after 2 s with those that do not. */
   apply(snapshot: Snapshot): Promise<{ late: number[]; refused: { worker: number; error: string }[] }>;
-  /** News of the directory, to every worker. True: all know; false: after 2 s some did not. */
-  tell(news: DirectoryNews): Promise<boolean>;
+  /** News of the directory or of agents, to every worker. True: all know; false: after 2 s some did not. */
+  tell(news: DirectoryNews | AgentNews): Promise<boolean>;
   status(): WorkerStatus[];
   /** Threads that live now, `w{worker}-{boot}`. */
   alive(): string[];
@@ -141,6 +145,7 @@ async function raise(crew: Crew, worker: number): Promise<void> {
   const { error } = await thread.answer(['applied']);
   if (error !== undefined) throw new Error(`the snapshot was refused: ${error}`);
   thread.post(options.directory());
+  thread.post(options.agents());
   thread.post({ type: 'listen', address: current.address });
   const answer = await thread.answer(['listening', 'listen_failed']);
   if (answer.type === 'listen_failed') throw new Error(answer.message);
@@ -197,6 +202,12 @@ function receive(message: ToMain, thread: WorkerThread, options: SupervisorOptio
       (admitted) => thread.post({ type: 'person', id, ...(admitted !== undefined && { admitted }) }),
       () => thread.post({ type: 'person', id, error: true }),
     );
+  } else if (message.type === 'agent_question') {
+    const { id, question } = message;
+    options.askAgents(question).then(
+      (answer) => thread.post({ type: 'agent_answer', id, answer }),
+      () => thread.post({ type: 'agent_answer', id, error: true }),
+    );
   }
 }
 
@@ -211,8 +222,8 @@ async function handOver(thread: WorkerThread, snapshot: Snapshot): Promise<{ wor
 }
 
 /** The same: who replaces it is told all. */
-async function tellThread(thread: WorkerThread, news: DirectoryNews): Promise<boolean> {
-  const acknowledged = thread.answer(['directory_applied'], ({ version }) => version >= news.version);
+async function tellThread(thread: WorkerThread, news: DirectoryNews | AgentNews): Promise<boolean> {
+  const acknowledged = thread.answer([`${news.type}_applied`], ({ version }) => version >= news.version);
   thread.post(news);
   return (await inTime(acknowledged)) !== 'late';
 }

@@ -52,6 +52,10 @@ export function runWorker(build: (context: WorkerContext) => DataPlane): void {
       plane.know(news);
       post({ type: 'directory_applied', version: news.version });
     },
+    agents: (news) => {
+      plane.knowAgents(news);
+      post({ type: 'agents_applied', version: news.version });
+    },
     listen: ({ address }) => {
       plane.listen(address).then(
         () => post({ type: 'listening' }),

@@ -2,6 +2,7 @@
  * What Signalbox keeps beyond a run: the record of exchanges and money, entities, documents, the audit log, people. Groups of async functions over
  * plain data, because they are called across a thread; the same interface stands on both sides.
  */
+import type { AgentsPort } from './ports/agents.ts';
 import type { AuditPort } from './ports/audit.ts';
 import type { DocumentsPort } from './ports/documents.ts';
 import type { EntitiesPort } from './ports/entities.ts';
@@ -18,6 +19,7 @@ export interface Store {
   readonly documents: DocumentsPort;
   readonly audit: AuditPort;
   readonly people: PeoplePort;
+  readonly agents: AgentsPort;
   /** Ends what is open; nothing may be called after. */
   close(): Promise<void>;
 }

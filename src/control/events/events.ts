@@ -42,6 +42,7 @@ const LINES: Readonly<Record<EventType, readonly [Level, string]>> = {
   'target.failing': ['warn', 'a target fails'],
   'store.down': ['error', 'the store cannot be used'],
   'store.up': ['info', 'the store can be used again'],
+  'agent.card_changed': ['warn', 'an agent shows another card, which waits to be adopted'],
   'agent.state': ['info', 'the state of an agent has changed'],
   'guard.flagged': ['warn', 'a guard would have stopped an answer that had been sent'],
   'guard.failing': ['error', 'a guard does not answer as it should'],

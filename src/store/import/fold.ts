@@ -4,8 +4,9 @@
  * A reservation ends exactly once: with its exchange, or by expiring. An exchange counts once, by its id.
  */
 import type { ExchangeFact } from '../../core/exchange.ts';
-import type { BodyFact, CheckpointFact, Fact, ReserveFact } from '../../core/fact.ts';
+import type { AgentTaskFact, BodyFact, CheckpointFact, Fact, ReserveFact } from '../../core/fact.ts';
 import type { OpenReservationTable } from '../sql/tables/ledger.ts';
+import { createAgentSums } from './agents.ts';
 import { settle } from './settle.ts';
 import { type Folded, createSums, wholeNanoUsd } from './sums.ts';
 
@@ -21,6 +22,7 @@ type Takers = { [Kind in Fact['kind']]: (fact: Extract<Fact, { kind: Kind }>) =>
 /** Throws RangeError where a fact holds money that is none. */
 export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded {
   const sums = createSums();
+  const agents = createAgentSums();
   const ended = new Set(context.ended);
   const opened = new Map<string, Opened>();
   const checkpoints = new Map<string, CheckpointFact>();
@@ -28,7 +30,7 @@ export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded 
   const takers: Takers = {
     exchange: (fact: ExchangeFact) => {
       ended.add(fact.id);
-      settle(fact, sums);
+      agents.call(fact, settle(fact, sums) ?? 0);
     },
     reserve: (fact: ReserveFact) => {
       wholeNanoUsd(fact.nanoUsd);
@@ -44,18 +46,21 @@ export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded 
       const { id, part, atMs, sealed, bytes } = fact;
       sums.rows.bodies.push({ exchange_id: id, part, at_ms: Math.floor(atMs), sealed, bytes });
     },
+    agent_task: (fact: AgentTaskFact) => agents.task(fact),
     // Goes to the log and to the webhook; nothing of it is kept.
     event: () => undefined,
   };
   for (const fact of facts) {
-    // Bodies are told from each other by what they are of.
-    if (ended.has(fact.id) && fact.kind !== 'body') continue;
+    // Bodies are told from each other by what they are of, tasks by their own ids.
+    if (ended.has(fact.id) && fact.kind !== 'body' && fact.kind !== 'agent_task') continue;
     taken++;
     // The type says which function takes which fact; only the compiler cannot follow it through the table.
     (takers[fact.kind] as (fact: Fact) => void)(fact);
   }
   return {
     ...sums.result(),
+    agentTotals: agents.totals(),
+    agentTasks: agents.tasks(),
     opened: [...opened.values()].filter(({ fact }) => !ended.has(fact.id)).map((row) => openRow(row, context)),
     checkpoints: [...checkpoints.values()].filter(({ id }) => !ended.has(id)),
     taken,

@@ -7,7 +7,8 @@ import { type Sums, wholeNanoUsd } from './sums.ts';
 
 const FAILED = new Set<string>(['upstream_error', 'upstream_incomplete', 'internal_error']);
 
-export function settle(fact: ExchangeFact, sums: Sums): void {
+/** Answers what it cost, where that is known. */
+export function settle(fact: ExchangeFact, sums: Sums): number | null {
   const owners = ownersOf(fact.scopes ?? [], fact);
   const spent = fact.attempts.flatMap((attempt, index) =>
     attempt.spend === undefined ? [] : [settleAttempt(fact, { attempt, spend: attempt.spend, index, owners }, sums)],
@@ -28,6 +29,7 @@ export function settle(fact: ExchangeFact, sums: Sums): void {
   const cost = spent.length === 0 ? (fact.costNanoUsd ?? null) : spent.reduce((sum, nanoUsd) => sum + nanoUsd, 0);
   sums.rows.log.push(logRow(fact, owners, cost));
   sums.rows.ended.push(fact.id);
+  return cost;
 }
 
 /** The money of an attempt belongs to the provider of that attempt, and to the quarter in which the attempt began. */

@@ -2,6 +2,7 @@
 import type { CheckpointFact } from '../../core/fact.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { LedgerEntryTable, OpenReservationTable, RequestLogTable, SpendQuarterTable } from '../sql/tables/ledger.ts';
+import type { AgentTaskTable, AgentTotalTable } from '../sql/tables/agents.ts';
 import type { EndUserUsageTable, RecordedBodyTable, UsageCounts } from '../sql/tables/usage.ts';
 import type { Owners } from './owners.ts';
 
@@ -17,6 +18,8 @@ export interface Folded {
   /** Exchanges that ended: what they had reserved is open no more. */
   ended: string[];
   bodies: RecordedBodyTable[];
+  agentTotals: AgentTotalTable[];
+  agentTasks: AgentTaskTable[];
   /** Facts that said something new. */
   taken: number;
 }
@@ -81,6 +84,8 @@ export function createSums(): Sums {
       ...rows,
       quarters: inOrder(quarters),
       usage: [...usage.values()],
+      agentTotals: [],
+      agentTasks: [],
       opened: [],
       checkpoints: [],
       taken: 0,

@@ -10,6 +10,7 @@ import { type Bulk, createBulk } from './bulk.ts';
 import { VALUES, chunksOf } from './chunks.ts';
 import type { Tables } from './tables.ts';
 import type { LedgerEntryTable, OpenReservationTable, RequestLogTable, SpendQuarterTable } from './tables/ledger.ts';
+import type { AgentTaskTable, AgentTotalTable } from './tables/agents.ts';
 import type { EndUserUsageTable, RecordedBodyTable } from './tables/usage.ts';
 import { createUsageWriter } from './usage-rollup.ts';
 
@@ -81,8 +82,11 @@ async function advance(tx: Tx, { node, file, fromByte, toByte }: ImportBatch): P
   return moved.numUpdatedRows === 1n;
 }
 
+/** What does not end with an exchange. */
+const UNENDING: ReadonlySet<Fact['kind']> = new Set(['event', 'body', 'agent_task']);
+
 async function endedOf(tx: Tx, facts: readonly Fact[]): Promise<Set<string>> {
-  const ids = [...new Set(facts.flatMap((fact) => (fact.kind === 'event' || fact.kind === 'body' ? [] : [fact.id])))];
+  const ids = [...new Set(facts.flatMap((fact) => (UNENDING.has(fact.kind) ? [] : [fact.id])))];
   const ended = new Set<string>();
   for (const some of chunksOf(ids, VALUES)) {
     for (const { id } of await tx.selectFrom('request_log').select('id').where('id', 'in', some).execute()) ended.add(id);
@@ -96,6 +100,8 @@ interface Writer {
   quarters: Bulk<SpendQuarterTable>;
   opened: Bulk<OpenReservationTable>;
   bodies: Bulk<RecordedBodyTable>;
+  agentTotals: Bulk<AgentTotalTable>;
+  agentTasks: Bulk<AgentTaskTable>;
   usage: (tx: Tx, hours: readonly EndUserUsageTable[]) => Promise<void>;
 }
 
@@ -125,6 +131,32 @@ function createWriter(): Writer {
         .values(rows)
         .onConflict((conflict) => conflict.doNothing()),
     ),
+    agentTotals: createBulk((tx, rows) =>
+      tx
+        .insertInto('agent_totals')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict.column('agent').doUpdateSet({
+            invocations: sql<number>`agent_totals.invocations + excluded.invocations`,
+            nano_usd: sql<number>`agent_totals.nano_usd + excluded.nano_usd`,
+          }),
+        ),
+    ),
+    agentTasks: createBulk((tx, rows) =>
+      tx
+        .insertInto('agent_tasks')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict
+            .columns(['agent', 'task'])
+            .doUpdateSet({
+              state: sql<string>`excluded.state`,
+              context: sql<string | null>`coalesce(excluded.context, agent_tasks.context)`,
+              updated_at_ms: sql<number>`excluded.updated_at_ms`,
+            })
+            .where(sql<boolean>`agent_tasks.updated_at_ms <= excluded.updated_at_ms`),
+        ),
+    ),
     usage: createUsageWriter(),
   };
 }
@@ -146,6 +178,8 @@ async function write(tx: Tx, writer: Writer, folded: Folded): Promise<void> {
       .execute();
   }
   await writer.bodies(tx, folded.bodies);
+  await writer.agentTotals(tx, folded.agentTotals);
+  await writer.agentTasks(tx, folded.agentTasks);
 }
 
 /** Few are open across batches: they are looked for first. */

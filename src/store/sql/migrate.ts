@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 
 import { StoreError } from '../store.ts';
+import { agents } from './migrations/agents.ts';
 import { audit } from './migrations/audit.ts';
 import { documents } from './migrations/documents.ts';
 import { entities } from './migrations/entities.ts';
@@ -20,6 +21,7 @@ const MIGRATIONS: readonly (readonly [name: string, up: Up])[] = [
   ['04-documents', documents],
   ['05-audit', audit],
   ['06-people', people],
+  ['07-agents', agents],
 ];
 
 /** Answers the names of those that ran now. Each is one transaction; two nodes that start at once wait for each other. */

@@ -2,6 +2,7 @@
 import { type Dialect, Kysely, sql } from 'kysely';
 
 import type { Store } from '../store.ts';
+import { createAgentsStore } from './agents.ts';
 import { createAuditStore } from './audit.ts';
 import { createEntitiesStore } from './entities.ts';
 import { createDocumentsStore } from './documents.ts';
@@ -74,6 +75,7 @@ function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
     documents: speaking(createDocumentsStore(db)),
     audit: speaking(createAuditStore(db)),
     people: speaking(createPeopleStore(db)),
+    agents: speaking(createAgentsStore(db)),
     close: () => db.destroy(),
   };
 }

@@ -25,6 +25,7 @@ export async function retain(db: Kysely<Tables>, retention: Retention, nowMs: nu
     () => forgetBuckets(db, { table: 'usage_hours', by: 'key_id', beforeMs: before(retention.hoursDays) }),
     () => forgetBuckets(db, { table: 'usage_days', by: 'key_id', beforeMs: before(retention.daysDays) }),
     () => forgetBuckets(db, { table: 'end_user_days', by: 'end_user', beforeMs: before(retention.daysDays) }),
+    () => forgetTasks(db, nowMs),
     () => foldQuarters(db),
   ];
   let forgotten = 0;
@@ -32,6 +33,27 @@ export async function retain(db: Kysely<Tables>, retention: Retention, nowMs: nu
     for (let rows = await forget(); rows > 0 && performance.now() < untilMs; rows = await forget()) forgotten += rows;
   }
   return forgotten;
+}
+
+/** Tasks can be asked for so long after their end; what never ended counts as abandoned after ten times that. */
+const TASK_MS = DAY_MS;
+const ABANDONED_MS = 10 * TASK_MS;
+const ENDED = ['completed', 'failed', 'canceled', 'rejected', 'message'];
+
+async function forgetTasks(db: Kysely<Tables>, nowMs: number): Promise<number> {
+  const some = await db
+    .selectFrom('agent_tasks')
+    .select(['agent', 'task'])
+    .where('updated_at_ms', '<', nowMs - TASK_MS)
+    .where((eb) => eb.or([eb('state', 'in', ENDED), eb('updated_at_ms', '<', nowMs - ABANDONED_MS)]))
+    .orderBy('agent')
+    .orderBy('task')
+    .limit(BATCH)
+    .execute();
+  for (const { agent, task } of some) {
+    await db.deleteFrom('agent_tasks').where('agent', '=', agent).where('task', '=', task).execute();
+  }
+  return some.length;
 }
 
 async function forgetRows(db: Kysely<Tables>, { table, by, beforeMs }: Old): Promise<number> {

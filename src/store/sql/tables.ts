@@ -1,4 +1,5 @@
 /** All tables, group by group. */
+import type { AgentTables } from './tables/agents.ts';
 import type { AuditTables } from './tables/audit.ts';
 import type { DocumentTables } from './tables/documents.ts';
 import type { EntitiesTables } from './tables/entities.ts';
@@ -6,4 +7,4 @@ import type { LedgerTables } from './tables/ledger.ts';
 import type { PeopleTables } from './tables/people.ts';
 import type { UsageTables } from './tables/usage.ts';
 
-export type Tables = AuditTables & DocumentTables & EntitiesTables & LedgerTables & PeopleTables & UsageTables;
+export type Tables = AgentTables & AuditTables & DocumentTables & EntitiesTables & LedgerTables & PeopleTables & UsageTables;

@@ -1,0 +1,120 @@
+/** What a gateway must know of messages, tasks and events, read from the JSON of either version. Nothing is validated that is only passed on. */
+import type { JsonObject, Operation } from './methods.ts';
+
+/** What a call says of the conversation that it belongs to. */
+export interface CallRefs {
+  messageId?: string;
+  /** Of the message, or of the operation. */
+  task?: string;
+  context?: string;
+  /** Characters of its text parts. */
+  textLength: number;
+  hasFiles: boolean;
+  /** It asks for push notifications along with it. */
+  wantsPush: boolean;
+}
+
+/** What an answer or an event tells of a task. */
+export interface Seen {
+  kind: 'task' | 'message' | 'status' | 'artifact';
+  task?: string;
+  context?: string;
+  /** As 0.3 writes it. */
+  state?: string;
+}
+
+/** `params` as JSON-RPC of either version has them. */
+export function refsOf(operation: Operation, params: JsonObject): CallRefs {
+  if (operation !== 'send' && operation !== 'stream') {
+    const id = operation.startsWith('push_') ? (params.taskId ?? params.id) : params.id;
+    return { ...text('task', taskIdOf(id)), textLength: 0, hasFiles: false, wantsPush: false };
+  }
+  const message = objectOf(params.message) ?? objectOf(params.request) ?? {};
+  const configuration = objectOf(params.configuration) ?? {};
+  const parts = listOf(message.parts ?? message.content).map((part) => objectOf(part) ?? {});
+  return {
+    ...text('messageId', message.messageId),
+    ...text('task', message.taskId),
+    ...text('context', message.contextId),
+    textLength: parts.reduce((sum, part) => sum + (typeof part.text === 'string' ? part.text.length : 0), 0),
+    hasFiles: parts.some((part) => 'file' in part || 'raw' in part || 'url' in part),
+    wantsPush: ['pushNotificationConfig', 'taskPushNotificationConfig', 'pushNotification'].some(
+      (name) => objectOf(configuration[name]) !== undefined,
+    ),
+  };
+}
+
+/** REST of 0.3 writes `tasks/{id}`. */
+function taskIdOf(id: unknown): unknown {
+  return typeof id === 'string' ? id.replace(/^tasks\//, '') : id;
+}
+
+/** The result of a call, or one event of a stream; undefined: none that tells of a task. */
+export function seenIn(result: unknown): Seen | undefined {
+  const whole = objectOf(result);
+  if (whole === undefined) return undefined;
+  for (const [member, kind] of WRAPPED) {
+    const inner = objectOf(whole[member]);
+    if (inner !== undefined) return seenAs(kind, inner);
+  }
+  if (typeof whole.kind === 'string' && Object.hasOwn(BARE, whole.kind))
+    return seenAs(BARE[whole.kind as keyof typeof BARE], whole);
+  return 'status' in whole && typeof whole.id === 'string' ? seenAs('task', whole) : undefined;
+}
+
+const WRAPPED = [
+  ['task', 'task'],
+  ['message', 'message'],
+  ['msg', 'message'],
+  ['statusUpdate', 'status'],
+  ['artifactUpdate', 'artifact'],
+] as const;
+const BARE = { task: 'task', message: 'message', 'status-update': 'status', 'artifact-update': 'artifact' } as const;
+
+function seenAs(kind: Seen['kind'], value: JsonObject): Seen {
+  const state = stateNamed(objectOf(value.status)?.state);
+  return {
+    kind,
+    ...text('task', kind === 'task' ? value.id : value.taskId),
+    ...text('context', value.contextId),
+    ...(state !== undefined && { state }),
+  };
+}
+
+/** `TASK_STATE_INPUT_REQUIRED` and `input-required` are the same. */
+export function stateNamed(state: unknown): string | undefined {
+  if (typeof state !== 'string') return undefined;
+  return state
+    .replace(/^TASK_STATE_/, '')
+    .toLowerCase()
+    .replaceAll('_', '-');
+}
+
+const TERMINAL = new Set(['completed', 'failed', 'canceled', 'rejected']);
+const INTERRUPTED = new Set(['input-required', 'auth-required']);
+
+export function isTerminal(state: string | undefined): boolean {
+  return state !== undefined && TERMINAL.has(state);
+}
+
+/** Nothing more comes before the client says something. */
+export function endsStream({ kind, state }: Seen): boolean {
+  return kind === 'message' || isTerminal(state) || (state !== undefined && INTERRUPTED.has(state));
+}
+
+export function objectOf(value: unknown): JsonObject | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Ids are opaque, but no id is longer than a journal's frame bears. */
+const MAX_ID = 512;
+
+function text<Name extends string>(name: Name, value: unknown): { [Key in Name]?: string } {
+  return (typeof value === 'string' && value !== '' && value.length <= MAX_ID ? { [name]: value } : {}) as {
+    [Key in Name]?: string;
+  };
+}

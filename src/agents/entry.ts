@@ -1,0 +1,115 @@
+/** One agent in the registry, and what others are shown of it. */
+import {
+  type AgentConfig,
+  type AgentInterface,
+  type AgentState,
+  type AgentView,
+  type ReplicaConfig,
+  type ReplicaView,
+  type StateReason,
+} from '../core/agent.ts';
+import type { NanoUsd } from '../core/money.ts';
+import { type AgentCardFacts, placeInterfaces } from './card.ts';
+import { type Health, NEW, rankOf } from './state.ts';
+
+/** Whose word the agent's configuration is: the operator's file, the API, or this process (demo agents). */
+export type AgentOrigin = 'file' | 'api' | 'demo';
+
+export interface KnownCard {
+  url: string;
+  facts: AgentCardFacts;
+  fetchedAtMs: number;
+  signature: 'none' | 'valid' | 'invalid' | 'unverified';
+}
+
+export interface AgentEntry {
+  readonly config: AgentConfig;
+  readonly origin: AgentOrigin;
+  /** Another one for every registration and every change of configuration: what was begun under an older one is not for this entry. */
+  readonly generation: number;
+  readonly registeredAtMs: number;
+  /** In the order of the configuration. */
+  readonly replicas: ReadonlyMap<string, ReplicaEntry>;
+  invocationCount: number;
+  totalCostNanoUsd: NanoUsd;
+  card?: KnownCard;
+  /** Another card than the one in use, with other interfaces or another security: it waits for the operator. */
+  pendingCard?: KnownCard;
+  /** Wall clock. */
+  nextProbeAtMs: number;
+}
+
+export interface ReplicaEntry {
+  readonly config: ReplicaConfig;
+  health: Health;
+}
+
+export function newEntry(
+  config: AgentConfig,
+  born: Pick<AgentEntry, 'origin' | 'generation' | 'registeredAtMs' | 'nextProbeAtMs'>,
+): AgentEntry {
+  const replicas = new Map(config.replicas.map((each) => [each.id, { config: each, health: NEW }]));
+  return { config, ...born, replicas, invocationCount: 0, totalCostNanoUsd: 0 };
+}
+
+/** Of its best replica. */
+export function stateOf({ replicas }: Pick<AgentEntry, 'replicas'>): { state: AgentState; reason?: StateReason } {
+  const best = [...replicas.values()].reduce((one, other) => (rankOf(other.health) < rankOf(one.health) ? other : one));
+  const { state, reason } = best.health;
+  return { state, ...(reason !== undefined && { reason }) };
+}
+
+/** What callers meet: a disabled agent takes nothing new, whatever its state. */
+export function effectiveStateOf(entry: AgentEntry): AgentState {
+  return entry.config.enabled ? stateOf(entry).state : 'disabled';
+}
+
+/** The latest look at any of its replicas, wall clock. */
+export function lastCheckOf({ replicas }: AgentEntry): number | undefined {
+  const times = [...replicas.values()].flatMap(({ health }) => health.checkedAtMs ?? []);
+  return times.length === 0 ? undefined : Math.max(...times);
+}
+
+export function viewOf(entry: AgentEntry): AgentView {
+  const { config, generation, card, nextProbeAtMs } = entry;
+  const { replicas: _, health: __, ...rest } = config;
+  return {
+    name: config.name,
+    generation,
+    config: rest,
+    ...stateOf(entry),
+    replicas: [...entry.replicas.values()].map((replica) => replicaView(entry, replica)),
+    ...(card !== undefined && { card: card.facts.raw }),
+    streaming: card?.facts.streaming ?? config.capabilities.streaming,
+    nextProbeAtMs,
+  };
+}
+
+function replicaView({ config, card }: AgentEntry, { config: replica, health }: ReplicaEntry): ReplicaView {
+  const { state, reason } = health;
+  return {
+    ...replica,
+    state,
+    ...(reason !== undefined && { reason }),
+    interfaces: interfacesOf(config, replica.url, card),
+  };
+}
+
+const BINDINGS = { jsonrpc: 'JSONRPC', http_json: 'HTTP+JSON' } as const;
+
+/** As the card says, within what the operator allows; without one, what is configured, JSON-RPC 0.3 where nothing is. */
+export function interfacesOf(config: AgentConfig, replicaUrl: string, card: KnownCard | undefined): AgentInterface[] {
+  const { protocol, binding, allowOrigins } = config;
+  const told = card === undefined ? [] : placeInterfaces(card.facts.interfaces, replicaUrl, allowOrigins);
+  const wanted = told.filter(
+    (each) => (protocol === 'auto' || each.version === protocol) && (binding === 'auto' || each.binding === BINDINGS[binding]),
+  );
+  if (wanted.length > 0) return wanted;
+  return [
+    {
+      url: replicaUrl,
+      binding: binding === 'auto' ? 'JSONRPC' : BINDINGS[binding],
+      version: protocol === 'auto' ? '0.3' : protocol,
+    },
+  ];
+}

@@ -1,0 +1,384 @@
+/**
+ * The registry of agents: who there is, how they are, and how much they were asked. Lives on the main thread; workers route on views of it. Where an agent is
+ * looked at (`checkAgentHealth`), one look serves all who wait for it, and what it found counts only for the registration it was begun for.
+ */
+import {
+  type AgentConfig,
+  type AgentState,
+  type CallVerdict,
+  agentNameProblem,
+  agentUrlProblem,
+  isAvailable,
+} from '../core/agent.ts';
+import { GatewayError } from '../core/errors.ts';
+import type { NanoUsd } from '../core/money.ts';
+import { isSamePlace, mayReplace } from './compare.ts';
+import { type AgentEntry, type AgentOrigin, type KnownCard, newEntry, stateOf } from './entry.ts';
+import { type RegistryStats, statsOf } from './stats.ts';
+import { type Observation, type ProbeVerdict, mayTry, next } from './state.ts';
+
+export interface ProbeTarget {
+  config: AgentConfig;
+  /** Of the replica. */
+  url: string;
+  /** Where its card was found before. */
+  card: KnownCard | undefined;
+}
+
+export interface ProbeResult {
+  verdict: ProbeVerdict;
+  latencyMs?: number;
+  /** What stood where the card is, if it is one. */
+  card?: KnownCard;
+}
+
+/** Looks at one replica, within the agent's own time. Never rejects. */
+export type Probe = (target: ProbeTarget) => Promise<ProbeResult>;
+
+export interface RegistryParts {
+  probe: Probe;
+  nowMs: () => number;
+  /** [0, 1) */
+  random: () => number;
+  /** Something that callers of the agent must know has changed; it may be gone. */
+  onChange?: (name: string) => void;
+  /** A state changed, or a card waits for the operator. */
+  onEvent?: (event: AgentEvent) => void;
+}
+
+export type AgentEvent =
+  | { kind: 'state'; agent: string; from: AgentState; to: AgentState; reason: string | undefined }
+  | { kind: 'card_changed'; agent: string };
+
+export interface ObservedCall {
+  generation: number;
+  caller: string;
+  message?: number | undefined;
+  verdicts: readonly { replica: string; verdict: CallVerdict; unreachable?: true }[];
+}
+
+/** However many agents there are, so many are looked at at once. */
+const AT_ONCE = 16;
+/** Each wait is up to a tenth longer or shorter, so that agents of one start spread. */
+const JITTER = 0.1;
+/** After that many bad probes in a row an agent is looked at less and less often, down to this. */
+const PATIENT_PROBES = 10;
+const SLOWEST_MS = 300_000;
+
+export class AgentRegistry {
+  private readonly agents = new Map<string, AgentEntry>();
+  private readonly byTag = new Map<string, Set<string>>();
+  private readonly looking = new Map<string, { generation: number; done: Promise<void> }>();
+  private readonly parts: RegistryParts;
+  private generations = 0;
+  private round: Promise<void> | undefined;
+
+  constructor(parts: RegistryParts) {
+    this.parts = parts;
+  }
+
+  /** Unknown, and not looked at before somebody asks or its interval has passed. Throws invalid_request, conflict. */
+  register(config: AgentConfig, origin: AgentOrigin = 'api'): AgentEntry {
+    requireSound(config);
+    if (this.agents.has(config.name)) {
+      throw new GatewayError('conflict', { details: { message: `Agent already registered: ${config.name}`, param: 'name' } });
+    }
+    return this.put(config, origin);
+  }
+
+  /** Another configuration under the same name: Unknown again unless only words changed; what it was asked and has cost stays. Throws invalid_request, not_found. */
+  update(name: string, config: AgentConfig): AgentEntry {
+    requireSound(config);
+    const before = this.require(name);
+    const entry = this.put(config, before.origin);
+    entry.invocationCount = before.invocationCount;
+    entry.totalCostNanoUsd = before.totalCostNanoUsd;
+    if (!isSamePlace(before.config, config)) return entry;
+    if (before.card !== undefined) entry.card = before.card;
+    if (before.pendingCard !== undefined) entry.pendingCard = before.pendingCard;
+    for (const [id, replica] of entry.replicas) replica.health = before.replicas.get(id)?.health ?? replica.health;
+    return entry;
+  }
+
+  /** Whoever comes back as enabled is Unknown until it is looked at; whoever goes keeps its state. Throws not_found. */
+  setEnabled(name: string, enabled: boolean): AgentEntry {
+    const before = this.require(name);
+    const entry = this.update(name, { ...before.config, enabled });
+    if (enabled)
+      for (const replica of entry.replicas.values())
+        replica.health = next(replica.health, reset(this.parts), entry.config.health);
+    this.changed(name);
+    return entry;
+  }
+
+  unregister(name: string): AgentEntry | undefined {
+    const entry = this.agents.get(name);
+    if (entry === undefined) return undefined;
+    this.agents.delete(name);
+    this.untag(entry);
+    this.changed(name);
+    return entry;
+  }
+
+  get(name: string): AgentEntry | undefined {
+    return this.agents.get(name);
+  }
+
+  /** For whoever wants to call it: an enabled agent that nobody has looked at is looked at first. Its state is the caller's to judge. */
+  async getForRouting(name: string): Promise<AgentEntry | undefined> {
+    const entry = this.agents.get(name);
+    if (entry?.config.enabled === true && hasUnknown(entry)) await this.checkAgentHealth(name);
+    return this.agents.get(name);
+  }
+
+  getConfig(name: string): AgentConfig | undefined {
+    return this.agents.get(name)?.config;
+  }
+
+  /** Sets the raw state of all replicas. An unknown name is no error. */
+  updateState(name: string, state: AgentState): void {
+    this.observe(name, () => ({ kind: 'set', state, atMs: this.parts.nowMs() }));
+  }
+
+  /** An unknown name is no error. */
+  recordInvocation(name: string, costNanoUsd: NanoUsd): void {
+    const entry = this.agents.get(name);
+    if (entry === undefined) return;
+    entry.invocationCount += 1;
+    entry.totalCostNanoUsd += costNanoUsd;
+  }
+
+  /** By name. */
+  listNames(): string[] {
+    return [...this.agents.keys()].sort();
+  }
+
+  /** All, by name. */
+  list(): AgentEntry[] {
+    return this.listNames().map((name) => this.agents.get(name)!);
+  }
+
+  /** Healthy or Degraded, and enabled. */
+  listAvailable(): AgentConfig[] {
+    return this.list().flatMap((entry) => (entry.config.enabled && isAvailable(stateOf(entry).state) ? [entry.config] : []));
+  }
+
+  /** Whatever their state. */
+  listByTag(tag: string): AgentConfig[] {
+    return [...(this.byTag.get(tag) ?? [])].sort().map((name) => this.agents.get(name)!.config);
+  }
+
+  count(): number {
+    return this.agents.size;
+  }
+
+  stats(): RegistryStats {
+    return statsOf(this.agents.values());
+  }
+
+  /** Looks at all replicas of an agent, once for all who ask meanwhile. Disabled agents are not looked at, unknown names are no error. Never rejects. */
+  checkAgentHealth(name: string): Promise<void> {
+    const entry = this.agents.get(name);
+    if (entry?.config.enabled !== true || entry.config.health.mode === 'off') return Promise.resolve();
+    const { generation } = entry;
+    const underWay = this.looking.get(name);
+    if (underWay?.generation === generation) return underWay.done;
+    const done = this.look(entry).finally(() => {
+      if (this.looking.get(name)?.generation === generation) this.looking.delete(name);
+    });
+    this.looking.set(name, { generation, done });
+    return done;
+  }
+
+  /** All of them, at most 16 at once; a round that is under way is not begun again. */
+  checkAllAgentsHealth(): Promise<void> {
+    this.round ??= this.checkEach(this.listNames()).finally(() => (this.round = undefined));
+    return this.round;
+  }
+
+  /** Those whose time has come; whoever was registered waits for its own interval. */
+  checkDueAgents(): Promise<void> {
+    const nowMs = this.parts.nowMs();
+    const due = [...this.agents.values()].filter(({ nextProbeAtMs }) => nextProbeAtMs <= nowMs).map(({ config }) => config.name);
+    this.round ??= this.checkEach(due).finally(() => (this.round = undefined));
+    return this.round;
+  }
+
+  /** From now on every agent is looked at when its interval has passed. Answers how to stop. */
+  startHealthCheckTask(tickMs = 1_000): () => void {
+    const timer = setInterval(() => void this.checkDueAgents(), tickMs).unref();
+    return () => clearInterval(timer);
+  }
+
+  /** As if all intervals had passed, spread over so long: after a start, when all is Unknown. */
+  checkSoon(withinMs: number): void {
+    for (const entry of this.agents.values()) entry.nextProbeAtMs = this.parts.nowMs() + this.parts.random() * withinMs;
+  }
+
+  /** What a call showed. Those of an older registration show nothing. */
+  observeCall(name: string, { generation, caller, message, verdicts }: ObservedCall): void {
+    if (this.agents.get(name)?.generation !== generation) return;
+    const atMs = this.parts.nowMs();
+    for (const { replica, verdict, unreachable } of verdicts) {
+      const seen: Observation = {
+        kind: 'call',
+        verdict,
+        caller,
+        atMs,
+        ...(message !== undefined && { message }),
+        ...(unreachable === true && { unreachable }),
+      };
+      this.observe(name, () => seen, replica);
+      // Whether it is gone is found out at once, not by the next callers.
+      if (unreachable === true) void this.checkAgentHealth(name);
+    }
+  }
+
+  /** Whether one send may try an Unhealthy replica: once per interval. */
+  admitTrial(name: string, replicaId: string): boolean {
+    const entry = this.agents.get(name);
+    const replica = entry?.replicas.get(replicaId);
+    const atMs = this.parts.nowMs();
+    if (entry === undefined || replica === undefined || !mayTry(replica.health, atMs, entry.config.health.intervalMs))
+      return false;
+    replica.health = next(replica.health, { kind: 'trial', atMs }, entry.config.health);
+    return true;
+  }
+
+  /** The operator has seen the other card and wants it. Throws not_found, and conflict where none waits. */
+  adoptPendingCard(name: string): AgentEntry {
+    const entry = this.require(name);
+    const { pendingCard } = entry;
+    if (pendingCard === undefined) throw new GatewayError('conflict', { details: { message: 'No changed card waits for you' } });
+    entry.card = pendingCard;
+    delete entry.pendingCard;
+    this.changed(name);
+    return entry;
+  }
+
+  private put(config: AgentConfig, origin: AgentOrigin): AgentEntry {
+    const { name, health, tags } = config;
+    const nowMs = this.parts.nowMs();
+    const old = this.agents.get(name);
+    if (old !== undefined) this.untag(old);
+    const entry = newEntry(config, {
+      origin,
+      generation: ++this.generations,
+      registeredAtMs: old?.registeredAtMs ?? nowMs,
+      nextProbeAtMs: nowMs + this.jittered(health.intervalMs),
+    });
+    this.agents.set(name, entry);
+    for (const tag of tags) {
+      const named = this.byTag.get(tag) ?? new Set<string>();
+      this.byTag.set(tag, named.add(name));
+    }
+    this.changed(name);
+    return entry;
+  }
+
+  private untag({ config }: AgentEntry): void {
+    for (const tag of config.tags) {
+      const named = this.byTag.get(tag);
+      named?.delete(config.name);
+      if (named?.size === 0) this.byTag.delete(tag);
+    }
+  }
+
+  private require(name: string): AgentEntry {
+    const entry = this.agents.get(name);
+    if (entry === undefined) throw new GatewayError('not_found', { details: { message: `Agent not found: ${name}` } });
+    return entry;
+  }
+
+  private async look(entry: AgentEntry): Promise<void> {
+    const { config, card } = entry;
+    const replicas = [...entry.replicas.values()];
+    const results = await Promise.all(replicas.map((replica) => this.parts.probe({ config, url: replica.config.url, card })));
+    // Registered anew, disabled or gone meanwhile: what was seen is not this agent's.
+    if (this.agents.get(config.name) !== entry) return;
+    entry.nextProbeAtMs = this.parts.nowMs() + this.jittered(pauseAfter(entry));
+    const found = results.find((result) => result.card !== undefined)?.card;
+    if (found !== undefined) this.take(entry, found);
+    for (const [index, { verdict, latencyMs }] of results.entries()) {
+      const atMs = this.parts.nowMs();
+      this.observe(
+        config.name,
+        () => ({ kind: 'probe', verdict, atMs, ...(latencyMs !== undefined && { latencyMs }) }),
+        replicas[index]!.config.id,
+      );
+    }
+  }
+
+  /** A first card is taken as it is; another one only if it leads to the same places under the same security. */
+  private take(entry: AgentEntry, found: KnownCard): void {
+    const { name } = entry.config;
+    if (entry.card === undefined || mayReplace(entry.card.facts, found.facts)) {
+      const isNew = entry.card?.facts.hash !== found.facts.hash;
+      entry.card = found;
+      delete entry.pendingCard;
+      if (isNew) this.changed(name);
+      return;
+    }
+    const isKnown = entry.pendingCard?.facts.hash === found.facts.hash;
+    entry.pendingCard = found;
+    if (!isKnown) this.parts.onEvent?.({ kind: 'card_changed', agent: name });
+  }
+
+  /** `replicaId` absent: all replicas. */
+  private observe(name: string, seen: () => Observation, replicaId?: string): void {
+    const entry = this.agents.get(name);
+    if (entry === undefined) return;
+    const before = stateOf(entry);
+    let isNews = false;
+    for (const [id, replica] of entry.replicas) {
+      if (replicaId !== undefined && id !== replicaId) continue;
+      const health = next(replica.health, seen(), entry.config.health);
+      isNews ||= health.state !== replica.health.state || health.reason !== replica.health.reason;
+      replica.health = health;
+    }
+    if (!isNews) return;
+    this.changed(name);
+    const { state, reason } = stateOf(entry);
+    if (state !== before.state) this.parts.onEvent?.({ kind: 'state', agent: name, from: before.state, to: state, reason });
+  }
+
+  private async checkEach(names: readonly string[]): Promise<void> {
+    const waiting = names.values();
+    const worker = async (): Promise<void> => {
+      for (const name of waiting) await this.checkAgentHealth(name);
+    };
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, worker));
+  }
+
+  private jittered(ms: number): number {
+    return ms * (1 + JITTER * (2 * this.parts.random() - 1));
+  }
+
+  private changed(name: string): void {
+    this.parts.onChange?.(name);
+  }
+}
+
+function requireSound({ name, url, replicas }: AgentConfig): void {
+  const problem =
+    agentNameProblem(name) ??
+    agentUrlProblem(url) ??
+    replicas.map((each) => agentUrlProblem(each.url)).find((each) => each !== undefined);
+  if (problem !== undefined) throw new GatewayError('invalid_request', { details: { message: problem } });
+}
+
+function hasUnknown({ replicas }: AgentEntry): boolean {
+  for (const { health } of replicas.values()) if (health.state === 'unknown') return true;
+  return false;
+}
+
+function reset({ nowMs }: RegistryParts): Observation {
+  return { kind: 'set', state: 'unknown', atMs: nowMs() };
+}
+
+function pauseAfter({ config, replicas }: AgentEntry): number {
+  const { intervalMs } = config.health;
+  const bad = Math.min(...[...replicas.values()].map(({ health }) => health.badProbes));
+  const doublings = Math.max(0, bad - PATIENT_PROBES);
+  return doublings === 0 ? intervalMs : Math.max(intervalMs, Math.min(SLOWEST_MS, intervalMs * 2 ** doublings));
+}

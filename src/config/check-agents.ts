@@ -1,0 +1,34 @@
+/** What only several members of an agent together get wrong, and names that two of them share. */
+import { agentProviderNamed } from '../core/agent.ts';
+import { type ConfigIssue, issueAt } from './issue.ts';
+import { agentProblem } from './schema-agent.ts';
+import { type Tree, select, selectTexts, toPlain } from './tree.ts';
+
+export function checkAgents(root: Tree): ConfigIssue[] {
+  return [...twins(root), ...select(root, 'agents.*').flatMap(problemsOf)];
+}
+
+function twins(root: Tree): ConfigIssue[] {
+  const seen = new Set<string>();
+  return selectTexts(root, 'agents.*.name').flatMap(({ node, path, text }) => {
+    const isFirst = !seen.has(text);
+    seen.add(text);
+    return isFirst ? [] : [issueAt(node.place, path, 'there is an agent of this name already')];
+  });
+}
+
+function problemsOf({ node, path, keyPlace }: ReturnType<typeof select>[number]): ConfigIssue[] {
+  const written = toPlain(node);
+  if (typeof written !== 'object' || written === null || Array.isArray(written)) return [];
+  const { replicas, provider = 'a2a', provider_config, ...rest } = written as Record<string, never>;
+  // What is not of the right shape the schema has said already.
+  if (replicas !== undefined && !Array.isArray(replicas)) return [];
+  const maker = typeof provider === 'string' ? agentProviderNamed(provider) : undefined;
+  const problem = agentProblem({
+    ...rest,
+    ...(replicas !== undefined && { replicas }),
+    provider: maker ?? 'a2a',
+    provider_config: provider_config ?? {},
+  });
+  return problem === undefined ? [] : [issueAt(keyPlace, [...path, problem[0]], problem[1])];
+}

@@ -1,0 +1,136 @@
+/** The answer to a call: from which replica, by relay or by translation, and what happens where one does not answer. */
+import type { ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { isSend, isStreaming } from '../../agents/a2a/methods.ts';
+import type { AgentView, ReplicaView } from '../../core/agent.ts';
+import { GatewayError } from '../../core/errors.ts';
+import { backoffMs } from '../../agents/backoff.ts';
+import type { Exchange } from '../exchange.ts';
+import type { AgentWork } from './call.ts';
+import { chooseReplica, ownerOf } from './choose.ts';
+import { headersTo } from './headers.ts';
+import { interfaceFor, isRaw } from './interfaces.ts';
+import { answerList } from './list.ts';
+import { Undelivered, judge, reachOf } from './reach.ts';
+import { type Relaying, askRaw, relayWhole } from './relay.ts';
+import { answerStream } from './streams.ts';
+import type { AgentSide } from './side.ts';
+import { learn } from './tasks.ts';
+import { answerExtendedCard, translateWhole } from './translated.ts';
+
+export interface Answering {
+  exchange: Exchange;
+  response: ServerResponse;
+  side: AgentSide;
+  work: AgentWork;
+  baggage: string;
+  finish: () => void;
+}
+
+/** Attempts at reading, which changes nothing. */
+const READ_TRIES = 3;
+
+export async function answerCall(answering: Answering): Promise<void> {
+  const { work } = answering;
+  const { call, record, view } = work;
+  if (call.operation === 'list') return answerList(answering);
+  if (record !== undefined) return answerFrom(answering, ownerOf(view, record.replica));
+  return isSend(call.operation) ? answerFromAny(answering) : answerFrom(answering, anyReplica(view));
+}
+
+/** New work goes to the next replica where one provably did not take it. */
+async function answerFromAny(answering: Answering): Promise<void> {
+  const { exchange, side, work } = answering;
+  const tried = new Set<string>();
+  let last: unknown;
+  for (;;) {
+    work.view = await lookedAt(side, work.view);
+    const replica = await chooseReplica(exchange, work.view, { side, tried }).catch((thrown: unknown) => {
+      throw last ?? thrown;
+    });
+    tried.add(replica.id);
+    try {
+      return await attempt(answering, replica);
+    } catch (thrown) {
+      last = thrown instanceof Undelivered ? thrown.error : thrown;
+      if (!mayGoElsewhere(thrown) || tried.size >= work.view.replicas.length) throw last;
+    }
+  }
+}
+
+/** Nobody has looked at it yet: that is done first, once for all who ask meanwhile. */
+async function lookedAt(side: AgentSide, view: AgentView): Promise<AgentView> {
+  if (!view.config.enabled || view.replicas.every(({ state }) => state !== 'unknown')) return view;
+  await side.ask({ ask: 'look', agent: view.name });
+  return side.book.get(view.name) ?? view;
+}
+
+/** It was not delivered, or refused for want of room with a word about when to come back. */
+function mayGoElsewhere(thrown: unknown): boolean {
+  if (thrown instanceof Undelivered) return true;
+  if (!(thrown instanceof GatewayError)) return false;
+  const { upstreamStatus, retryAfterS } = thrown.details;
+  return upstreamStatus === 429 || (upstreamStatus === 503 && retryAfterS !== undefined);
+}
+
+/** What belongs to a task goes to its replica only; what only reads is asked again. */
+async function answerFrom(answering: Answering, replica: ReplicaView): Promise<void> {
+  const { exchange, work } = answering;
+  const isRead = !isSend(work.call.operation) && work.call.operation !== 'push_create';
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt(answering, replica);
+    } catch (thrown) {
+      const error = thrown instanceof Undelivered ? thrown.error : thrown;
+      const mayRetry = isRead && isPassing(error) && !answering.response.headersSent && !exchange.gone;
+      if (!mayRetry || tries >= READ_TRIES) throw ownerGone(error, work, replica);
+      await sleep(backoffMs(tries, exchange.plane.random));
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof GatewayError)) return false;
+  const { upstreamStatus } = error.details;
+  if (upstreamStatus !== undefined) return upstreamStatus === 502 || upstreamStatus === 503 || upstreamStatus === 504;
+  return error.code === 'upstream_unreachable' || error.code === 'upstream_incomplete';
+}
+
+/** Others of its replicas may be well: only this task cannot be reached. */
+function ownerGone(error: unknown, { record, view }: AgentWork, { id }: ReplicaView): unknown {
+  if (record === undefined || !(error instanceof GatewayError) || error.code !== 'upstream_unreachable') return error;
+  const message = `The replica \`${id}\` of the agent \`${view.name}\`, which has the task, cannot be reached`;
+  return new GatewayError('task_owner_unavailable', { cause: error, details: { message, retryAfterS: 5 } });
+}
+
+/** Cards are the same everywhere; a task that nobody knows may be anywhere. */
+function anyReplica({ replicas }: AgentView): ReplicaView {
+  return replicas.find(({ state }) => state === 'healthy' || state === 'degraded') ?? replicas[0]!;
+}
+
+/** One replica. Throws what it answered instead of a result; the client has nothing then, unless a stream had begun. */
+export async function attempt(answering: Answering, replica: ReplicaView): Promise<void> {
+  const { exchange, response, side, work, baggage, finish } = answering;
+  const { call, view } = work;
+  const upstream = interfaceFor(call, replica);
+  Object.assign(work, { replica, upstream });
+  const relaying: Relaying = {
+    exchange,
+    work,
+    reach: reachOf(exchange, work, replica, side),
+    headers: headersTo(exchange, work, baggage),
+    learn: (seen) => learn(exchange, work, seen, side),
+    finish,
+  };
+  try {
+    if (call.operation === 'extended_card') await answerExtendedCard(answering, relaying);
+    else if (isStreaming(call.operation)) await answerStream(answering, relaying);
+    else if (isRaw(call, upstream)) await relayWhole(relaying, await askRaw(relaying), response);
+    else await translateWhole(answering, relaying);
+    judge(work, replica.id, exchange, undefined);
+  } catch (thrown) {
+    judge(work, replica.id, exchange, thrown);
+    throw thrown;
+  }
+}

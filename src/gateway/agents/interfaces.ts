@@ -1,0 +1,19 @@
+/** How a replica is spoken to. */
+import type { AgentInterface, ReplicaView } from '../../core/agent.ts';
+import type { AgentCall } from './call.ts';
+
+/** The caller's own version and binding, else its version, else what the card names first. */
+export function interfaceFor({ form, version }: AgentCall, { interfaces }: ReplicaView): AgentInterface {
+  const binding = form === 'rpc' ? 'JSONRPC' : 'HTTP+JSON';
+  const exact = interfaces.find((each) => each.version === version && each.binding === binding);
+  return exact ?? interfaces.find((each) => each.version === version) ?? interfaces[0]!;
+}
+
+/** A tenant must be written into every request, which only the translation does. */
+export function isRaw({ form, version }: AgentCall, upstream: AgentInterface): boolean {
+  return (
+    upstream.version === version &&
+    upstream.binding === (form === 'rpc' ? 'JSONRPC' : 'HTTP+JSON') &&
+    upstream.tenant === undefined
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * ListTasks: which tasks a caller has is our index's to say, since agents know our credential only and not who asked; what they look like now is asked of the replica
+ * that has each. So it works at agents of 0.3 too, which have no such method.
+ */
+import { ProtocolError } from '../../agents/a2a/protocol.ts';
+import { objectOf, stateNamed } from '../../agents/a2a/read.ts';
+import type { TaskPage, TaskRecord } from '../../core/agent.ts';
+import { GatewayError } from '../../core/errors.ts';
+import type { Answering } from './answer.ts';
+import { interfaceFor } from './interfaces.ts';
+import { headersTo } from './headers.ts';
+import { reachOf } from './reach.ts';
+import { sendResult } from './reply.ts';
+import { maySee, ownerOfCaller } from './tasks.ts';
+import { upstreamOf } from './translated.ts';
+
+const DEFAULT_PAGE = 50;
+const MOST_PER_PAGE = 100;
+/** Replicas are asked for so many tasks at once. */
+const AT_ONCE = 8;
+
+export async function answerList(answering: Answering): Promise<void> {
+  const { exchange, response, side, work, finish } = answering;
+  const { call, view } = work;
+  if (call.version !== '1.0') throw new ProtocolError(-32004, 'Listing tasks is a method of A2A 1.0');
+  const { pageSize = DEFAULT_PAGE, pageToken, status, contextId, historyLength, includeArtifacts } = call.params;
+  if (typeof pageSize !== 'number' || !Number.isInteger(pageSize) || pageSize < 1 || pageSize > MOST_PER_PAGE) {
+    throw new ProtocolError(-32602, `pageSize must be a whole number from 1 to ${MOST_PER_PAGE}`);
+  }
+  const who = ownerOfCaller(exchange.caller!, exchange.endUser);
+  const state = stateNamed(status);
+  const page = (await side.ask({
+    ask: 'tasks',
+    agent: view.name,
+    ...(view.config.taskScope === 'principal' && { owner: who.owner }),
+    ...(state !== undefined && state !== 'unspecified' && { state }),
+    ...(typeof contextId === 'string' && contextId !== '' && { context: contextId }),
+    ...(typeof pageToken === 'string' && pageToken !== '' && { after: pageToken }),
+    limit: pageSize,
+  })) as TaskPage;
+  const seen = page.rows.filter((record) => !record.task.startsWith('context:') && maySee(record, who, view.config.taskScope));
+  const params = typeof historyLength === 'number' ? { historyLength } : {};
+  const tasks = await inParallel(seen, (record) => taskNow(answering, record, params));
+  const shown = tasks.flatMap((task) => (task === undefined ? [] : [includeArtifacts === true ? task : withoutArtifacts(task)]));
+  finish();
+  sendResult(exchange, response, call, { tasks: shown, nextPageToken: page.next ?? '', pageSize, totalSize: shown.length });
+}
+
+/** Undefined: its replica does not know it any more, or cannot be asked now. */
+async function taskNow(answering: Answering, record: TaskRecord, params: object): Promise<Record<string, unknown> | undefined> {
+  const { exchange, side, work, baggage } = answering;
+  const replica = work.view.replicas.find(({ id }) => id === record.replica);
+  if (replica === undefined) return undefined;
+  const own = { ...work, verdicts: [], replica, upstream: interfaceFor(work.call, replica) };
+  const headers = headersTo(exchange, own, baggage);
+  const upstream = upstreamOf({
+    exchange,
+    work: own,
+    reach: reachOf(exchange, own, replica, side),
+    headers,
+    learn: () => Promise.resolve(),
+    finish: () => undefined,
+  });
+  try {
+    const answer = await side.translator.translate(
+      { version: '1.0', operation: 'get', params: { ...params, id: record.task } },
+      upstream,
+    );
+    return 'result' in answer ? objectOf(answer.result) : undefined;
+  } catch (thrown) {
+    if (thrown instanceof ProtocolError || thrown instanceof GatewayError) return undefined;
+    throw thrown;
+  }
+}
+
+function withoutArtifacts(task: Record<string, unknown>): Record<string, unknown> {
+  const { artifacts: _, ...rest } = task;
+  return rest;
+}
+
+async function inParallel<Item, Result>(items: readonly Item[], each: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = [];
+  const waiting = items.entries();
+  const work = async (): Promise<void> => {
+    for (const [index, item] of waiting) results[index] = await each(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, work));
+  return results;
+}

@@ -1,0 +1,22 @@
+/**
+ * What a client of a stream has missed. A task's snapshot in the middle of a stream would be out of order (1.0 §3.1.2: the task comes first, then updates), so it
+ * becomes updates: each artifact whole, taking the place of what the client has of it, then the status.
+ */
+import { isTerminal, objectOf, stateNamed } from '../../agents/a2a/read.ts';
+
+/** Events that are no snapshot stay what they are. */
+export function missedIn(event: unknown): unknown[] {
+  const whole = objectOf(event);
+  const wrapped = objectOf(whole?.task);
+  const task = wrapped ?? (whole?.kind === 'task' ? whole : undefined);
+  if (task === undefined) return [event];
+  const { id: taskId, contextId, status } = task;
+  const artifacts = Array.isArray(task.artifacts) ? task.artifacts : [];
+  const ids = { taskId, contextId };
+  const updates = artifacts.map((artifact: unknown) => ({ ...ids, artifact, append: false, lastChunk: true }));
+  if (wrapped !== undefined) {
+    return [...updates.map((artifactUpdate) => ({ artifactUpdate })), { statusUpdate: { ...ids, status } }];
+  }
+  const final = isTerminal(stateNamed(objectOf(status)?.state));
+  return [...updates.map((update) => ({ kind: 'artifact-update', ...update })), { kind: 'status-update', ...ids, status, final }];
+}

@@ -1,0 +1,24 @@
+/** What an agent does not do, by its operator's word or its card's, is refused here in the protocol's own terms. */
+import type { AgentView } from '../../core/agent.ts';
+import { isPush, isSend } from '../../agents/a2a/methods.ts';
+import { ProtocolError } from '../../agents/a2a/protocol.ts';
+import type { AgentCall } from './call.ts';
+
+/** Throws a ProtocolError. */
+export function requireFits({ operation, refs }: AgentCall, { config, card, streaming }: AgentView): void {
+  const { refuses, capabilities } = config;
+  if (isPush(operation) || refs.wantsPush) throw new ProtocolError(-32003, 'Push notifications are not supported here');
+  if (operation === 'cancel' && refuses.cancel === true)
+    throw new ProtocolError(-32002, 'Tasks of this agent cannot be cancelled');
+  // Whoever has no card may stream all the same.
+  if (operation === 'stream' && card !== undefined && !streaming) throw new ProtocolError(-32004, 'This agent does not stream');
+  if (!isSend(operation)) return;
+  if (refuses.followUps === true && (refs.task !== undefined || refs.context !== undefined)) {
+    throw new ProtocolError(-32004, 'This agent takes one message only: no message may name a task or a context');
+  }
+  if (refuses.files === true && refs.hasFiles) throw new ProtocolError(-32005, 'This agent takes no files');
+  const { maxInputLength = Infinity } = capabilities;
+  if (refs.textLength > maxInputLength) {
+    throw new ProtocolError(-32602, `The message has ${refs.textLength} characters of text; this agent takes ${maxInputLength}`);
+  }
+}

@@ -1,0 +1,26 @@
+/** The paths of agents. One prefix, because the protocol puts colons and slashes of its own beneath an agent's name. */
+import { GatewayError } from '../../core/errors.ts';
+import type { Route } from '../../http/edge.ts';
+import type { Plane } from '../plane.ts';
+import { askedBy } from './call.ts';
+import { serveAgent } from './line.ts';
+import type { AgentSide } from './side.ts';
+
+/** `/v1/a2a` is how clients of LiteLLM know it. */
+const PREFIXES = ['/a2a/*', '/v1/a2a/*'];
+
+export function agentRoutes(plane: Plane, side: AgentSide): Route[] {
+  return PREFIXES.map((path) => ({
+    method: '*',
+    path,
+    policy: { access: 'key', body: 'json', errors: 'a2a' },
+    handle(request, response) {
+      const asked = askedBy(request.path);
+      if (asked === undefined) throw new GatewayError('not_found');
+      if (asked.at === 'rpc' && request.method !== 'POST') throw new GatewayError('method_not_allowed');
+      if (asked.at === 'card' && request.method !== 'GET' && request.method !== 'HEAD')
+        throw new GatewayError('method_not_allowed');
+      return serveAgent(plane, side, { request, response, asked });
+    },
+  }));
+}

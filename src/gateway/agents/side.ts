@@ -1,0 +1,92 @@
+/** What all calls to agents in a worker share. */
+import { type AgentBook } from '../../agents/book.ts';
+import type { Translator } from '../../agents/a2a/translate.ts';
+import type { AgentView, AskAgents, TaskRecord } from '../../core/agent.ts';
+import type { Endpoint } from '../../core/target.ts';
+import { type Lru, createLru } from '../../lib/lru.ts';
+import { type Hops, createHops } from './hops.ts';
+
+export interface AgentSide {
+  book: AgentBook;
+  ask: AskAgents;
+  translator: Translator;
+  loads: ReplicaLoads;
+  endpointOf: (view: AgentView, origin: string) => Endpoint;
+  /** Tasks that this worker has met: where they live and whose they are never changes. */
+  tasks: Lru<string, TaskRecord>;
+  /** Tasks that were looked for everywhere and are nowhere, until when. */
+  absent: Lru<string, number>;
+  hopsOf: (pepper: string) => Hops;
+}
+
+export interface AgentSideParts {
+  book: AgentBook;
+  ask: AskAgents;
+  translator: Translator;
+}
+
+const MAX_TASKS = 20_000;
+const MAX_ABSENT = 5_000;
+const MAX_ENDPOINTS = 2_000;
+
+export function createAgentSide(parts: AgentSideParts): AgentSide {
+  const endpoints = createLru<string, Endpoint>(MAX_ENDPOINTS);
+  let hops: { pepper: string; made: Hops } | undefined;
+  return {
+    ...parts,
+    loads: createReplicaLoads(),
+    tasks: createLru<string, TaskRecord>(MAX_TASKS),
+    absent: createLru<string, number>(MAX_ABSENT),
+    endpointOf(view, origin) {
+      const key = `${view.generation} ${origin}`;
+      const known = endpoints.get(key);
+      if (known !== undefined) return known;
+      const { headers, outside, socketPath } = view.config;
+      const endpoint: Endpoint = {
+        baseUrl: origin,
+        headers,
+        weight: 1,
+        ...(outside === true && { outside: true as const }),
+        ...(socketPath !== undefined && { socketPath }),
+      };
+      endpoints.set(key, endpoint);
+      return endpoint;
+    },
+    hopsOf(pepper) {
+      if (hops?.pepper !== pepper) hops = { pepper, made: createHops(pepper) };
+      return hops.made;
+    },
+  };
+}
+
+/** How busy and how fast replicas are, as far as this worker asks them. */
+export interface ReplicaLoads {
+  began(replica: string): void;
+  ended(replica: string, ms: number | undefined): void;
+  /** Less is better: calls under way times what one takes. */
+  costOf(replica: string): number;
+}
+
+const SMOOTHING = 0.2;
+const FIRST_GUESS_MS = 1;
+
+function createReplicaLoads(): ReplicaLoads {
+  const loads = createLru<string, { underWay: number; ms: number }>(MAX_ENDPOINTS);
+  const loadOf = (replica: string): { underWay: number; ms: number } => {
+    const known = loads.get(replica) ?? { underWay: 0, ms: FIRST_GUESS_MS };
+    loads.set(replica, known);
+    return known;
+  };
+  return {
+    began: (replica) => void (loadOf(replica).underWay += 1),
+    ended(replica, ms) {
+      const load = loadOf(replica);
+      load.underWay = Math.max(0, load.underWay - 1);
+      if (ms !== undefined) load.ms = load.ms === FIRST_GUESS_MS ? ms : load.ms + SMOOTHING * (ms - load.ms);
+    },
+    costOf: (replica) => {
+      const { underWay, ms } = loads.get(replica) ?? { underWay: 0, ms: FIRST_GUESS_MS };
+      return (underWay + 1) * ms;
+    },
+  };
+}

@@ -1,0 +1,106 @@
+/** Whose a task is and where it lives. What a client is told of a new task is in the journal, and known to all workers, before. */
+import type { AgentView, TaskRecord } from '../../core/agent.ts';
+import type { Caller } from '../../core/directory.ts';
+import { ProtocolError, taskNotFound } from '../../agents/a2a/protocol.ts';
+import { type Seen, isTerminal } from '../../agents/a2a/read.ts';
+import type { Exchange } from '../exchange.ts';
+import type { AgentWork } from './call.ts';
+import type { AgentSide } from './side.ts';
+
+/** Who asks, as far as tasks are concerned. */
+export interface TaskOwner {
+  owner: string;
+  team?: string;
+  endUser?: string;
+}
+
+/** Child keys stand for their parent, keys of a person or a service for that. */
+export function ownerOfCaller({ key, ancestors, principal, team }: Caller, endUser: string | undefined): TaskOwner {
+  return {
+    owner: principal === undefined ? `key:${(ancestors.at(-1) ?? key).id}` : `principal:${principal.id}`,
+    ...(team !== undefined && { team: team.id }),
+    ...(endUser !== undefined && { endUser }),
+  };
+}
+
+export function maySee(
+  record: TaskRecord,
+  { owner, team, endUser }: TaskOwner,
+  scope: AgentView['config']['taskScope'],
+): boolean {
+  if (scope === 'agent') return true;
+  if (scope === 'team' && team !== undefined && record.team === team) return true;
+  return record.owner === owner && (record.endUser === undefined || record.endUser === endUser);
+}
+
+/** The task of a call, if it is the caller's. Undefined: nobody knows it. Throws -32001 where it is somebody else's. */
+export async function taskOf(side: AgentSide, view: AgentView, task: string, who: TaskOwner): Promise<TaskRecord | undefined> {
+  const key = `${view.name}\n${task}`;
+  const record = side.tasks.get(key) ?? ((await side.ask({ ask: 'task', agent: view.name, task })) as TaskRecord | undefined);
+  return own(side, view, record, who);
+}
+
+/** The latest task of a context, by the same rules. */
+export async function taskOfContext(
+  side: AgentSide,
+  view: AgentView,
+  context: string,
+  who: TaskOwner,
+): Promise<TaskRecord | undefined> {
+  const record = (await side.ask({ ask: 'context', agent: view.name, context })) as TaskRecord | undefined;
+  return own(side, view, record, who);
+}
+
+function own(side: AgentSide, view: AgentView, record: TaskRecord | undefined, who: TaskOwner): TaskRecord | undefined {
+  if (record === undefined) return undefined;
+  side.tasks.set(`${record.agent}\n${record.task}`, record);
+  if (!maySee(record, who, view.config.taskScope)) throw taskNotFound();
+  return record;
+}
+
+/**
+ * An answer or an event tells of a task: a new one is written down and told to main before this resolves. What changes later is only noted; it is written when the
+ * call is over.
+ */
+export async function learn(exchange: Exchange, work: AgentWork, seen: Seen | undefined, side: AgentSide): Promise<void> {
+  if (seen === undefined) return;
+  const { view, replica } = work;
+  if (seen.context !== undefined) work.context = seen.context;
+  if (seen.state !== undefined) work.taskState = seen.state;
+  // An answer that is no task still belongs to a conversation, whose next word must find the way.
+  const id = seen.task ?? (seen.kind === 'message' && seen.context !== undefined ? `context:${seen.context}` : undefined);
+  if (id === undefined || replica === undefined || work.task === id) return;
+  work.task = id;
+  const key = `${view.name}\n${id}`;
+  if (work.record?.task === id || side.tasks.get(key) !== undefined) return;
+  const atMs = exchange.plane.nowMs();
+  const record: TaskRecord = {
+    agent: view.name,
+    task: id,
+    ...(work.context !== undefined && { context: work.context }),
+    replica: replica.id,
+    ...ownerOfCaller(exchange.caller!, exchange.endUser),
+    state: seen.state ?? (seen.kind === 'message' ? 'message' : 'unknown'),
+    createdAtMs: atMs,
+    updatedAtMs: atMs,
+  };
+  work.record = record;
+  side.tasks.set(key, record);
+  exchange.plane.record({ kind: 'agent_task', id: exchange.id, atMs, record });
+  await exchange.plane.commit();
+  const inForce = (await side.ask({ ask: 'learn', record })) as TaskRecord;
+  if (maySee(inForce, ownerOfCaller(exchange.caller!, exchange.endUser), view.config.taskScope)) return;
+  side.tasks.set(key, inForce);
+  throw new ProtocolError(-32006, 'The agent answered with a task that is not yours');
+}
+
+/** The call is over: how its task stands now. */
+export function noteState(exchange: Exchange, { record, task, taskState }: AgentWork, side: AgentSide): void {
+  if (record === undefined || record.task !== task || taskState === undefined || record.state === taskState) return;
+  if (isTerminal(record.state)) return;
+  const atMs = exchange.plane.nowMs();
+  const now: TaskRecord = { ...record, state: taskState, updatedAtMs: Math.max(atMs, record.updatedAtMs + 1) };
+  side.tasks.set(`${now.agent}\n${now.task}`, now);
+  exchange.plane.record({ kind: 'agent_task', id: exchange.id, atMs, record: now });
+  side.ask({ ask: 'learn', record: now }).catch(() => undefined);
+}

@@ -1,0 +1,109 @@
+/** The agents of this process: the desk of agents/, with the store, the way out and the workers. */
+import { resolveAgent } from '../config/resolve-agents.ts';
+import { agentSchema } from '../config/schema-agent.ts';
+import type { Snapshot } from '../config/snapshot.ts';
+import { type AgentDesk, createAgentDesk } from '../agents/desk.ts';
+import { type Get, createProbe } from '../agents/probe.ts';
+import type { AgentEvent } from '../agents/registry.ts';
+import { openSecrets } from '../control/agents/secrets.ts';
+import type { AgentConfig, AgentNews } from '../core/agent.ts';
+import type { Raise } from '../core/fact.ts';
+import type { Keyring } from '../lib/seal.ts';
+import type { Store } from '../store/store.ts';
+import type { StoredAgent } from '../store/ports/agents.ts';
+import type { Send } from '../upstream/send.ts';
+import { collect } from '../upstream/unary.ts';
+import type { Control } from './messages.ts';
+import type { SlotBook } from './slots.ts';
+import { StartError, errorText } from './start-error.ts';
+
+export interface AgentsParts {
+  control: Pick<Control, 'send' | 'raise' | 'log'>;
+  store: Pick<Store, 'agents'>;
+  slots: SlotBook;
+  ring: Keyring;
+  controlSocketPath: string;
+  snapshot: () => Snapshot;
+  tell: (news: AgentNews) => Promise<boolean>;
+  fill: () => Promise<void>;
+}
+
+/** Reads them from the store and the file, before any worker serves. Throws StartError. */
+export async function openAgents(parts: AgentsParts): Promise<AgentDesk> {
+  const { control, store, slots, ring, tell, fill } = parts;
+  const desk = createAgentDesk({
+    store: store.agents,
+    probe: createProbe({ get: getBy(control.send), nowMs: Date.now }),
+    nowMs: Date.now,
+    random: Math.random,
+    resolve: (stored) => resolveStored(stored, ring, slots),
+    tell,
+    fill,
+    onEvent: raising(control.raise),
+    onLeftOut: (agent, error) => control.log('error', { agent, error: errorText(error) }, 'an agent of the store is left out'),
+  });
+  try {
+    await desk.load();
+    await desk.useFile(withSockets(parts.snapshot().agents, parts.controlSocketPath));
+  } catch (error) {
+    throw new StartError(`the agents cannot be read from the store: ${errorText(error)}`);
+  }
+  return desk;
+}
+
+/** As it was sent to the API, with what was sealed of it. Throws where it is not what the schema wants. */
+export function resolveStored(stored: StoredAgent, ring: Keyring, slots: Pick<SlotBook, 'slotOf'>): AgentConfig {
+  const written = JSON.parse(stored.content) as object;
+  const settings = agentSchema.parse({ ...written, ...openSecrets(ring, stored) });
+  return { ...resolveAgent(settings, { slotOf: slots.slotOf }), outside: true };
+}
+
+/** Agents of this process have no address that others could reach. */
+const DEMO_HOST = 'http://demo.signalbox.invalid/';
+
+export function withSockets(agents: readonly AgentConfig[], socketPath: string): AgentConfig[] {
+  return agents.map((agent) => (agent.url.startsWith(DEMO_HOST) ? { ...agent, socketPath } : agent));
+}
+
+function raising(raise: Raise): (event: AgentEvent) => void {
+  return (event) => {
+    if (event.kind === 'card_changed') return raise('agent.card_changed', `agent:${event.agent}`, {});
+    const { agent, from, to, reason = '' } = event;
+    // What a GET finds at a place for POSTs alarms nobody.
+    if (reason === 'unverified' || (from === 'unknown' && to === 'healthy')) return undefined;
+    return raise('agent.state', `agent:${agent}`, { from, to, reason });
+  };
+}
+
+function getBy(send: Send): Get {
+  return async ({ url, headers, timeoutMs, maxBytes, config }) => {
+    const { origin, pathname, search } = new URL(url);
+    const sent = send({
+      endpoint: {
+        baseUrl: origin,
+        headers: {},
+        weight: 1,
+        ...(config.outside === true && { outside: true as const }),
+        ...(config.socketPath !== undefined && { socketPath: config.socketPath }),
+      },
+      method: 'GET',
+      path: pathname + search,
+      headers,
+      body: undefined,
+      timeouts: { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs, totalMs: timeoutMs },
+      stream: false,
+    });
+    const answer = await sent.answer;
+    if (answer.failed) throw answer.error;
+    const { status, headers: told } = answer;
+    if (maxBytes === 0) {
+      answer.body.abort();
+      return { status, body: Buffer.alloc(0) };
+    }
+    const collected = await collect(answer.body, { maxBytes, contentLength: told['content-length'] });
+    if ('whole' in collected) return { status, body: collected.whole };
+    answer.body.abort();
+    if ('error' in collected) throw collected.error;
+    return { status, body: Buffer.alloc(0) };
+  };
+}

@@ -1,0 +1,121 @@
+import { type Kysely, type Selectable, sql } from 'kysely';
+
+import type { TaskFilter, TaskPage, TaskRecord } from '../../core/agent.ts';
+import type { AgentsPort, StoredAgent } from '../ports/agents.ts';
+import { StoreError } from '../store.ts';
+import type { Tables } from './tables.ts';
+import type { AgentTaskTable } from './tables/agents.ts';
+
+export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
+  return {
+    list: async () => {
+      const rows = await db.selectFrom('agents').selectAll().orderBy('name').execute();
+      return rows.map(agentOf);
+    },
+    put: (agent) => put(db, agent),
+    remove: async (name) => {
+      const { numDeletedRows } = await db.deleteFrom('agents').where('name', '=', name).executeTakeFirstOrThrow();
+      return numDeletedRows > 0n;
+    },
+    totals: async () => {
+      const rows = await db.selectFrom('agent_totals').selectAll().execute();
+      return rows.map(({ agent, invocations, nano_usd }) => ({ agent, invocations, nanoUsd: nano_usd }));
+    },
+    forgetTotals: async (agent) => {
+      await db.deleteFrom('agent_totals').where('agent', '=', agent).execute();
+    },
+    task: async (agent, task) => {
+      const row = await db
+        .selectFrom('agent_tasks')
+        .selectAll()
+        .where('agent', '=', agent)
+        .where('task', '=', task)
+        .executeTakeFirst();
+      return row && recordOf(row);
+    },
+    taskOfContext: async (agent, context) => {
+      const row = await db
+        .selectFrom('agent_tasks')
+        .selectAll()
+        .where('agent', '=', agent)
+        .where('context', '=', context)
+        .orderBy('updated_at_ms', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      return row && recordOf(row);
+    },
+    tasks: (filter) => tasksOf(db, filter),
+  };
+}
+
+async function put(db: Kysely<Tables>, { name, version, kind, atMs, by, content, sealed }: StoredAgent): Promise<void> {
+  const row = { kind, version, at_ms: atMs, by_actor: by, content_json: content, sealed: sealed ?? null };
+  if (version === 1) {
+    await db
+      .insertInto('agents')
+      .values({ name, ...row })
+      .execute();
+    return;
+  }
+  const { numUpdatedRows } = await db
+    .updateTable('agents')
+    .set(row)
+    .where('name', '=', name)
+    .where('version', '=', version - 1)
+    .executeTakeFirstOrThrow();
+  if (numUpdatedRows === 0n) throw new StoreError('conflict', 'the agent has changed in between');
+}
+
+async function tasksOf(db: Kysely<Tables>, { agent, owner, state, context, after, limit }: TaskFilter): Promise<TaskPage> {
+  let query = db.selectFrom('agent_tasks').selectAll().where('agent', '=', agent);
+  if (owner !== undefined) query = query.where('owner', '=', owner);
+  if (state !== undefined) query = query.where('state', '=', state);
+  if (context !== undefined) query = query.where('context', '=', context);
+  const cursor = cursorOf(after);
+  if (cursor !== undefined) {
+    query = query.where(sql<boolean>`(updated_at_ms, task) < (${cursor.atMs}, ${cursor.task})`);
+  }
+  const rows = await query
+    .orderBy('updated_at_ms', 'desc')
+    .orderBy('task', 'desc')
+    .limit(limit + 1)
+    .execute();
+  const page = rows.slice(0, limit).map(recordOf);
+  const last = page.at(-1);
+  return { rows: page, ...(rows.length > limit && last !== undefined && { next: `${last.updatedAtMs}:${last.task}` }) };
+}
+
+/** Undefined: it is none of ours, and counts as the first page. */
+function cursorOf(after: string | undefined): { atMs: number; task: string } | undefined {
+  const [, atMs, task] = /^(\d{1,15}):(.+)$/s.exec(after ?? '') ?? [];
+  return atMs === undefined || task === undefined ? undefined : { atMs: Number(atMs), task };
+}
+
+function agentOf(row: Selectable<Tables['agents']>): StoredAgent {
+  const { name, kind, version, at_ms, by_actor, content_json, sealed } = row;
+  return {
+    name,
+    kind: kind as StoredAgent['kind'],
+    version,
+    atMs: at_ms,
+    by: by_actor,
+    content: content_json,
+    ...(sealed !== null && { sealed }),
+  };
+}
+
+function recordOf(row: AgentTaskTable): TaskRecord {
+  const { context, team, end_user } = row;
+  return {
+    agent: row.agent,
+    task: row.task,
+    ...(context !== null && { context }),
+    replica: row.replica,
+    owner: row.owner,
+    ...(team !== null && { team }),
+    ...(end_user !== null && { endUser: end_user }),
+    state: row.state,
+    createdAtMs: row.created_at_ms,
+    updatedAtMs: row.updated_at_ms,
+  };
+}

@@ -1,0 +1,33 @@
+/** Agents as rows. Times are epoch ms. */
+export interface AgentTables {
+  agents: {
+    name: string;
+    kind: string;
+    version: number;
+    at_ms: number;
+    by_actor: string;
+    content_json: string;
+    sealed: string | null;
+  };
+  agent_totals: AgentTotalTable;
+  agent_tasks: AgentTaskTable;
+}
+
+export interface AgentTotalTable {
+  agent: string;
+  invocations: number;
+  nano_usd: number;
+}
+
+export interface AgentTaskTable {
+  agent: string;
+  task: string;
+  context: string | null;
+  replica: string;
+  owner: string;
+  team: string | null;
+  end_user: string | null;
+  state: string;
+  created_at_ms: number;
+  updated_at_ms: number;
+}
