@@ -27,8 +27,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ledger: ['ledger', 'core', 'lib', 'config/snapshot', 'providers/models', 'store/store', 'store/ports'],
   policy: ['policy', 'core', 'lib', 'config/snapshot', 'providers/models', 'ledger', 'store/store', 'store/ports'],
   routing: ['routing', 'core', 'lib', 'config/snapshot', 'providers/models', 'upstream'],
+  agents: ['agents', 'core', 'lib', 'upstream', 'store/store', 'store/ports'],
   gateway: [
     'gateway',
+    'agents',
     'core',
     'lib',
     'config',
@@ -43,7 +45,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   telemetry: ['telemetry', 'core', 'lib'],
   store: ['store', 'core', 'lib'],
-  control: ['control', 'core', 'lib', 'config', 'ledger', 'store/store', 'store/ports'],
+  control: ['control', 'core', 'lib', 'config', 'ledger', 'agents', 'store/store', 'store/ports'],
 };
 
 interface Import {

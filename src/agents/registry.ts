@@ -86,6 +86,13 @@ export class AgentRegistry {
     return this.put(config, origin);
   }
 
+  /** As it would be; nothing is registered. Throws invalid_request. */
+  preview(config: AgentConfig): AgentEntry {
+    requireSound(config);
+    const nowMs = this.parts.nowMs();
+    return newEntry(config, { origin: 'api', generation: 0, registeredAtMs: nowMs, nextProbeAtMs: nowMs });
+  }
+
   /** Another configuration under the same name: Unknown again unless only words changed; what it was asked and has cost stays. Throws invalid_request, not_found. */
   update(name: string, config: AgentConfig): AgentEntry {
     requireSound(config);

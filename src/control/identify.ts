@@ -7,8 +7,10 @@ import { isManagementToken } from '../core/key-format.ts';
 import type { EntitiesPort } from '../store/ports/entities.ts';
 import { loadActor } from './actor.ts';
 import type { Identity } from './contract/actor.ts';
-import type { Identify } from './mount.ts';
+import { type Identify, isOfAgents } from './mount.ts';
 
+/** As the relay of the workers names it (gateway/control-relay.ts). */
+const AGENT_GRANTS_HEADER = 'x-signalbox-agent-grants';
 const BEARER = /^bearer +(\S+) *$/i;
 
 function bearerOf(authorization: string | undefined): string | undefined {
@@ -32,6 +34,14 @@ export function identifyByBearer(parts: {
     return isManagementToken(presented) ? identifyByToken(parts.entities, digest, parts.nowMs()) : null;
   };
 }
+
+/** What a worker has found out of a virtual key; only it can set that header, and only where agents are listed. */
+export const identifyByGrants: Identify = ({ path, headers }) => {
+  const told = headers[AGENT_GRANTS_HEADER];
+  if (typeof told !== 'string' || !isOfAgents(path)) return undefined;
+  const { key, grants } = JSON.parse(told) as { key: string; grants: string[][] };
+  return { actor: { kind: 'caller', key, grants }, via: 'key' };
+};
 
 async function identifyByToken(
   entities: Pick<EntitiesPort, 'byDigest' | 'get' | 'membershipsOf'>,

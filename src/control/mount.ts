@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { ERRORS, type ErrorCode, GatewayError } from '../core/errors.ts';
 import { openAiError } from '../core/openai-error.ts';
 import { StoreError, type StoreErrorCode } from '../store/store.ts';
-import { holdsAnywhere, holdsAt, notAllowed, requireAt } from './contract/access.ts';
+import { READERS, holdsAnywhere, holdsAt, notAllowed, requireAt } from './contract/access.ts';
 import type { Identity } from './contract/actor.ts';
 import type { AuditTrail } from './contract/audit.ts';
 import { readInput } from './contract/input.ts';
@@ -42,7 +42,7 @@ export interface MountParts {
 }
 
 export interface AdminHandler {
-  /** Whether the path is for it: everything under /admin, and the routes that stand elsewhere, which have no parameters. */
+  /** Whether the path is for it: everything under /admin and /v1/agents, and the routes that stand elsewhere, which have no parameters. */
   takes(path: string): boolean;
   /** Never rejects. */
   answer(incoming: IncomingMessage): Promise<Response>;
@@ -91,7 +91,12 @@ async function answer(parts: MountParts, incoming: IncomingMessage): Promise<Res
 }
 
 function isGuarded(path: string): boolean {
-  return path === '/admin' || path.startsWith('/admin/');
+  return path === '/admin' || path.startsWith('/admin/') || isOfAgents(path);
+}
+
+/** The one part of the public API that the control plane answers: main has the registry. */
+export function isOfAgents(path: string): boolean {
+  return path === '/v1/agents' || path.startsWith('/v1/agents/');
 }
 
 async function identityOf(ways: readonly Identify[], head: CallHead): Promise<Identity> {
@@ -111,6 +116,7 @@ async function permittedParams({ route, params }: Found, { actor }: Identity, se
   if (access.on === 'people' && actor.kind !== 'user') {
     throw new GatewayError('forbidden', { details: { message: 'Only people have things of their own; this is the admin key' } });
   }
+  if (access.on === 'agents' && actor.kind !== 'caller' && !holdsAt(actor, {}, READERS)) throw notAllowed();
   if (access.on === 'installation' && !holdsAt(actor, {}, access.allow)) throw notAllowed();
   if (access.on === 'anywhere' && !holdsAnywhere(actor, access.allow)) throw notAllowed();
   const read = readInput(route.params, params());

@@ -84,6 +84,7 @@ export function accessOf(access: Access<unknown, Services>): string {
   if (access.on === 'public') return 'everybody, without a credential';
   if (access.on === 'anyone') return 'anyone; answers what the caller may see';
   if (access.on === 'people') return 'people';
+  if (access.on === 'agents') return 'root, admin, viewer; virtual keys, for the agents that they may call';
   return access.allow.join(', ');
 }
 

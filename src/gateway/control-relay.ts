@@ -5,12 +5,24 @@ import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import { CLIENT_IP_HEADER } from '../http/headers.ts';
 import { isManagementToken } from '../core/key-format.ts';
+import { agentGrantsOf } from '../policy/authorize.ts';
 import { presentsAdminKey } from '../policy/authenticate.ts';
 import { pipeBody } from '../upstream/unary.ts';
 import type { Plane } from './plane.ts';
 
 /** Paths that the control plane answers; it checks every one of them itself. */
-const CONTROL_PATHS = ['/metrics', '/admin', '/admin/*', '/console', '/console/*', '/docs', '/docs/*', '/oidc/*'];
+const CONTROL_PATHS = [
+  '/v1/agents',
+  '/v1/agents/*',
+  '/metrics',
+  '/admin',
+  '/admin/*',
+  '/console',
+  '/console/*',
+  '/docs',
+  '/docs/*',
+  '/oidc/*',
+];
 
 const FORWARDED = [
   'accept',
@@ -60,7 +72,8 @@ function createRelay(plane: Plane, socketPath: string): Route['handle'] {
     const give = held(sender === 'admin_key' ? 0 : bytes, request.clientIp);
     try {
       const body = bytes === 0 ? undefined : await request.body();
-      await relay({ plane, socketPath, body }, request, response);
+      const grants = await agentGrants(plane, request);
+      await relay({ plane, socketPath, body, grants }, request, response);
     } finally {
       give();
     }
@@ -91,14 +104,34 @@ interface Relayed {
   plane: Plane;
   socketPath: string;
   body: Buffer | undefined;
+  /** Of a virtual key that asks for agents. */
+  grants: string | undefined;
 }
 
-async function relay({ plane, socketPath, body }: Relayed, request: EdgeRequest, response: ServerResponse): Promise<void> {
+/** Set by us alone: nothing of a request's own headers goes to the control plane but those named above. */
+const AGENT_GRANTS_HEADER = 'x-signalbox-agent-grants';
+
+/** Virtual keys are known to the workers. Whoever manages is not asked for one. */
+async function agentGrants(plane: Plane, { path, headers, clientIp }: EdgeRequest): Promise<string | undefined> {
+  if (!path.startsWith('/v1/agents') || senderOf(plane, headers) !== 'stranger') return undefined;
+  const caller = await plane.line().authenticate(headers, plane.nowMs(), clientIp);
+  return JSON.stringify({ key: caller.key.id, grants: agentGrantsOf(caller) });
+}
+
+async function relay(
+  { plane, socketPath, body, grants }: Relayed,
+  request: EdgeRequest,
+  response: ServerResponse,
+): Promise<void> {
   const sent = plane.send({
     endpoint: { baseUrl: 'http://control', headers: { [CLIENT_IP_HEADER]: request.clientIp }, weight: 1, socketPath },
     method: request.method as 'GET',
     path: request.path + request.query,
-    headers: { ...picked(request.headers, FORWARDED), 'x-request-id': request.id },
+    headers: {
+      ...picked(request.headers, FORWARDED),
+      'x-request-id': request.id,
+      ...(grants !== undefined && { [AGENT_GRANTS_HEADER]: grants }),
+    },
     body,
     timeouts: DEFAULT_TIMEOUTS,
     stream: false,

@@ -1,7 +1,9 @@
 /** The control plane, fed from this process. Loaded at the first request that needs it: a gateway that nobody manages does not pay for it. */
 import { randomBytes } from 'node:crypto';
+import { lookup } from 'node:dns';
 import type { Hono } from 'hono';
 
+import type { AgentDesk } from '../agents/desk.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { createControlApp } from '../control/app.ts';
 import { auditKey } from '../control/audit-chain.ts';
@@ -10,7 +12,7 @@ import type { Services } from '../control/contract/ports.ts';
 import { createPace } from '../control/pace.ts';
 import { createRouteTable } from '../control/contract/table.ts';
 import type { DirectoryService } from '../control/directory/directory.ts';
-import { identifyByBearer } from '../control/identify.ts';
+import { identifyByBearer, identifyByGrants } from '../control/identify.ts';
 import { createAdminHandler } from '../control/mount.ts';
 import { openApiDocument } from '../control/openapi.ts';
 import type { PeopleDesk } from '../control/people/desk.ts';
@@ -18,10 +20,15 @@ import { identifyBySession } from '../control/people/identify.ts';
 import { ADMIN_ROUTES } from '../control/routes/table.ts';
 import { type Keyring, bodyBelonging } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
+import { agentAddressProblem } from '../upstream/vet.ts';
+import { publicUrl } from './listen.ts';
+import type { SlotBook } from './slots.ts';
 import type { Control, WorkerStatus } from './messages.ts';
 import { errorText } from './start-error.ts';
 
 export interface ControlAppParts {
+  agents: AgentDesk;
+  slots: SlotBook;
   directory: DirectoryService;
   people: PeopleDesk;
   ring: Keyring;
@@ -56,6 +63,7 @@ export function controlAppOf(parts: ControlAppParts): Hono {
     audit: trail,
     pace: createPace(Date.now),
     identify: [
+      identifyByGrants,
       identifyByBearer({ snapshot, entities: store.entities, nowMs: Date.now }),
       identifyBySession({ ...parts.people, entities: store.entities }),
     ],
@@ -68,6 +76,14 @@ function servicesOf(parts: ControlAppParts): Services {
   let document: ReturnType<typeof openApiDocument> | undefined;
   const { control, store, directory, snapshot } = parts;
   return {
+    agents: {
+      service: parts.agents.service,
+      ring: parts.ring,
+      slotOf: parts.slots.slotOf,
+      addressProblem: (url) => agentAddressProblem(url, snapshot().egress.allowPrivate, lookup),
+      tasks: (filter) => parts.agents.tasks.list(filter),
+      baseUrl: () => publicUrl(snapshot().server),
+    },
     config: control.config,
     tryProvider: control.tryProvider,
     store,

@@ -8,6 +8,7 @@ import type { Keyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import type { Control } from './messages.ts';
 import { errorText } from './start-error.ts';
+import type { SlotBook } from './slots.ts';
 import type { Supervisor } from './supervisor.ts';
 
 export interface ControlSocketParts {
@@ -19,6 +20,7 @@ export interface ControlSocketParts {
   store: Store;
   directory: DirectoryService;
   agents: AgentDesk;
+  slots: SlotBook;
   people: PeopleDesk;
   ring: Keyring;
   snapshot: () => Snapshot;

@@ -117,7 +117,14 @@ export async function start(settings: StartSettings): Promise<Running> {
     storeThread,
   };
   const { supervisor, collected } = supervise(crewParts, late);
-  const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, agents, people, supervisor });
+  const controlServer = await openControl({
+    ...socketParts(settings, dataDir),
+    ...managed,
+    agents,
+    slots: context.slots,
+    people,
+    supervisor,
+  });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   checks.use(current);

@@ -55,3 +55,22 @@ function addressesOf(host: string, lookup: Lookup): Promise<string[]> {
     });
   });
 }
+
+/**
+ * The same for agents, which may be reached without TLS where that is not our own network: what the URL tells, and what its name resolves to now. Answers the seed's own
+ * sentence.
+ */
+export async function agentAddressProblem(
+  url: string,
+  allowPrivate: readonly string[],
+  lookup: Lookup,
+): Promise<string | undefined> {
+  const parsed = URL.parse(url);
+  const host = parsed === null ? '' : hostOf(parsed);
+  const refused = `Agent URL targets a private or reserved address '${host}', which is not allowed (SSRF protection); \`egress.allow_private\` of the file permits networks of your own`;
+  const allows = createAddressRule(allowPrivate);
+  if (isIP(host) !== 0) return allows(host) ? undefined : refused;
+  if (host === '' || (INNER_NAME.test(host) && allowPrivate.length === 0)) return refused;
+  const found = await addressesOf(host, lookup);
+  return found.every(allows) ? undefined : refused;
+}

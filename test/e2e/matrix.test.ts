@@ -111,6 +111,8 @@ function verdictOf(route: AdminRoute, who: Who): Verdict {
       return 'done';
     case 'people':
       return who === 'root' ? 'forbidden' : 'done';
+    case 'agents':
+      return EVERYWHERE[who] === undefined ? 'forbidden' : 'done';
     case 'installation': {
       const everywhere = EVERYWHERE[who];
       if (everywhere !== undefined) return has([everywhere], access.allow) ? 'done' : 'forbidden';

@@ -16,7 +16,11 @@ export interface AgentBox {
   rpc: (agent: string, method: string, params: object, options?: RpcOptions) => Promise<RpcAnswer>;
   /** As the control plane shows it. */
   agent: (name: string) => Promise<Record<string, unknown>>;
-  admin: (method: string, path: string, body?: object) => Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
+  admin: (
+    method: string,
+    path: string,
+    body?: object,
+  ) => Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
   /** Once the agent is as wished, at most five seconds later. */
   until: (name: string, wished: (agent: Record<string, unknown>) => boolean) => Promise<Record<string, unknown>>;
   config: (agents: readonly object[], more?: object) => string;

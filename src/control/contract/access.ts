@@ -18,7 +18,7 @@ export interface Place {
 
 /**
  * `public`: no credential (never under /admin). `people`: everybody who is somebody, not the admin key: for one's own things.
- * `anyone`: every credential. `installation`: by the role in the whole installation. `anywhere`: whoever holds one of the roles at some place; the handler
+ * `anyone`: every credential. `agents`: whoever reads in the whole installation, and virtual keys, which are shown the agents that they may call. `installation`: by the role in the whole installation. `anywhere`: whoever holds one of the roles at some place; the handler
  * answers only what lies within the actor's places. `object`: by the roles held where the object of the path stands; who may not even `see` it gets the
  * answer for ids that do not exist.
  */
@@ -26,6 +26,7 @@ export type Access<Params, Services> =
   | { on: 'public' }
   | { on: 'people' }
   | { on: 'anyone' }
+  | { on: 'agents' }
   | { on: 'installation'; allow: readonly ('root' | 'admin' | 'viewer')[] }
   | { on: 'anywhere'; allow: readonly Holder[] }
   | {

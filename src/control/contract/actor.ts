@@ -8,6 +8,8 @@ export type Actor =
   /** Only on routes that are open to the public. */
   | { kind: 'nobody' }
   | { kind: 'root' }
+  /** A virtual key, where agents are listed. `grants`: lists all of which must cover an agent. */
+  | { kind: 'caller'; key: string; grants: readonly (readonly string[])[] }
   | {
       kind: 'user';
       /** `usr_…`. */
@@ -21,7 +23,7 @@ export type Actor =
     };
 
 /** How the actor proved who he is. */
-export type Via = 'nothing' | 'admin_key' | 'token' | 'session' | 'identity_provider';
+export type Via = 'nothing' | 'admin_key' | 'token' | 'session' | 'identity_provider' | 'key';
 
 export interface Identity {
   actor: Actor;

@@ -1,6 +1,10 @@
 /** What handlers work with; composed in build-control.ts. A part that needs a further one adds its line here. */
 import type { Snapshot } from '../../config/snapshot.ts';
 import type { EventFact } from '../../core/fact.ts';
+import type { AgentService } from '../../agents/service.ts';
+import type { TaskFilter, TaskPage } from '../../core/agent.ts';
+import type { SlotOf } from '../../core/rules.ts';
+import type { Keyring } from '../../lib/seal.ts';
 import type { ConfigDesk } from '../config/desk.ts';
 import type { TryProvider } from '../config/try.ts';
 import type { Store } from '../../store/store.ts';
@@ -8,7 +12,20 @@ import type { DirectoryService } from '../directory/directory.ts';
 import type { PeopleDesk } from '../people/desk.ts';
 import type { ControlStatus } from '../routes/status.ts';
 
+/** What the registry's routes work with. */
+export interface AgentsPart {
+  service: AgentService;
+  ring: Keyring;
+  slotOf: SlotOf;
+  /** Where nobody may send us to. */
+  addressProblem: (url: string) => Promise<string | undefined>;
+  tasks: (filter: TaskFilter) => Promise<TaskPage>;
+  /** Under which clients reach us, without a trailing slash. */
+  baseUrl: () => string;
+}
+
 export interface Services {
+  agents: AgentsPart;
   config: ConfigDesk;
   tryProvider: TryProvider;
   directory: DirectoryService;

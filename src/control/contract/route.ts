@@ -73,15 +73,18 @@ export interface ReadRoute<P extends z.ZodType, Q extends z.ZodType, A extends z
 }
 
 /** A mutation: the log has its beginning before the handler runs, and what came of it after. */
-export interface WriteRoute<P extends z.ZodType, B extends z.ZodType, A extends z.ZodType> extends RouteHead<z.output<P>> {
+export interface WriteRoute<P extends z.ZodType, B extends z.ZodType, A extends z.ZodType, Q extends z.ZodType> extends RouteHead<
+  z.output<P>
+> {
   method: Exclude<Method, 'GET'>;
   params?: P;
+  query?: Q;
   /** Absent: the body is empty or `{}`. */
   body?: B;
   answer: Answer<A>;
   /** `key.create`. */
   audit: string;
-  handle: (call: Call<z.output<P>, Record<string, never>, z.output<B>>) => Promise<Done<z.input<A>>>;
+  handle: (call: Call<z.output<P>, z.output<Q>, z.output<B>>) => Promise<Done<z.input<A>>>;
 }
 
 /** A route with its types forgotten, as the table holds it. */
@@ -102,8 +105,11 @@ export function readRoute<P extends z.ZodType = Empty, Q extends z.ZodType = Emp
   return { params: nothing, query: nothing, body: undefined, audit: undefined, ...route, method: 'GET' } as unknown as AdminRoute;
 }
 
-export function writeRoute<P extends z.ZodType = Empty, B extends z.ZodType = Empty, A extends z.ZodType = z.ZodType>(
-  route: WriteRoute<P, B, A>,
-): AdminRoute {
+export function writeRoute<
+  P extends z.ZodType = Empty,
+  B extends z.ZodType = Empty,
+  A extends z.ZodType = z.ZodType,
+  Q extends z.ZodType = Empty,
+>(route: WriteRoute<P, B, A, Q>): AdminRoute {
   return { params: nothing, query: nothing, body: nothing, ...route } as unknown as AdminRoute;
 }

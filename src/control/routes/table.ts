@@ -1,5 +1,6 @@
 /** Every route of the control plane, resource by resource. A part adds its list here. */
 import type { AdminRoute } from '../contract/route.ts';
+import { agentRoutes } from '../agents/routes.ts';
 import { auditRoutes } from './audit.ts';
 import { bodyRoutes } from './bodies.ts';
 import { documentRoutes } from '../config/document-routes.ts';
@@ -18,6 +19,7 @@ import { tokenRoutes } from './tokens.ts';
 import { usageRoutes } from './usage.ts';
 
 export const ADMIN_ROUTES: readonly AdminRoute[] = [
+  ...agentRoutes,
   ...auditRoutes,
   ...bodyRoutes,
   ...credentialRoutes,

@@ -92,17 +92,7 @@ export function statedVersion({ headers, query }: Pick<EdgeRequest, 'headers' | 
 
 /** Reads a JSON-RPC request. `shape` learns what is known of it before anything can be wrong with the rest. */
 export function readRpc(bytes: Buffer, stated: ProtocolVersion | undefined, shape: CallShape): AgentCall {
-  const body = parsed(bytes);
-  if (Array.isArray(body)) throw new ProtocolError(-32600, 'Batches are not part of A2A; send one request at a time');
-  const request = objectOf(body);
-  const { id, method, params } = request ?? {};
-  if (typeof id === 'string' || typeof id === 'number' || id === null) shape.rpcId = id;
-  if (request?.jsonrpc !== '2.0' || typeof method !== 'string' || !isId(id)) {
-    throw new ProtocolError(
-      -32600,
-      'This is no JSON-RPC 2.0 request: it needs `jsonrpc: "2.0"`, an `id` (a string or a whole number) and a `method`',
-    );
-  }
+  const { id, method, params } = envelopeOf(parsed(bytes), shape);
   const version = stated ?? versionOfMethod(method);
   shape.version = version;
   const operation = operationOf(version, method);
@@ -114,8 +104,18 @@ export function readRpc(bytes: Buffer, stated: ProtocolVersion | undefined, shap
   return whole({ form: 'rpc', version, operation, rpcId: id, params: objectOf(params) ?? {}, bytes });
 }
 
+/** `shape` learns the id as soon as there is one that can be echoed. */
+function envelopeOf(body: unknown, shape: CallShape): { id: string | number; method: string; params: unknown } {
+  if (Array.isArray(body)) throw new ProtocolError(-32600, 'Batches are not part of A2A; send one request at a time');
+  const { jsonrpc, id, method, params } = objectOf(body) ?? {};
+  if (typeof id === 'string' || typeof id === 'number') shape.rpcId = id;
+  if (jsonrpc === '2.0' && typeof method === 'string' && isId(id)) return { id, method, params };
+  const message = 'it needs `jsonrpc: "2.0"`, an `id` (a string or a whole number) and a `method`';
+  throw new ProtocolError(-32600, `This is no JSON-RPC 2.0 request: ${message}`);
+}
+
 /** A number with a fraction is no id (JSON-RPC 2.0 §4), and without one nobody could be answered. */
-function isId(id: unknown): boolean {
+function isId(id: unknown): id is string | number {
   return typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id));
 }
 

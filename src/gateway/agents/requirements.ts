@@ -5,14 +5,20 @@ import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import type { AgentCall } from './call.ts';
 
 /** Throws a ProtocolError. */
-export function requireFits({ operation, refs }: AgentCall, { config, card, streaming }: AgentView): void {
-  const { refuses, capabilities } = config;
+export function requireFits(call: AgentCall, view: AgentView): void {
+  const { operation, refs } = call;
   if (isPush(operation) || refs.wantsPush) throw new ProtocolError(-32003, 'Push notifications are not supported here');
-  if (operation === 'cancel' && refuses.cancel === true)
+  if (operation === 'cancel' && view.config.refuses.cancel === true) {
     throw new ProtocolError(-32002, 'Tasks of this agent cannot be cancelled');
+  }
   // Whoever has no card may stream all the same.
-  if (operation === 'stream' && card !== undefined && !streaming) throw new ProtocolError(-32004, 'This agent does not stream');
-  if (!isSend(operation)) return;
+  if (operation === 'stream' && view.card !== undefined && !view.streaming) {
+    throw new ProtocolError(-32004, 'This agent does not stream');
+  }
+  if (isSend(operation)) requireMessageFits(call, view);
+}
+
+function requireMessageFits({ refs }: AgentCall, { config: { refuses, capabilities } }: AgentView): void {
   if (refuses.followUps === true && (refs.task !== undefined || refs.context !== undefined)) {
     throw new ProtocolError(-32004, 'This agent takes one message only: no message may name a task or a context');
   }

@@ -1,0 +1,76 @@
+/** What the control plane does with agents: what answers is in the store and in force in every worker before. */
+import type { AgentConfig } from '../core/agent.ts';
+import { GatewayError } from '../core/errors.ts';
+import type { StoredAgent } from '../store/ports/agents.ts';
+import type { AgentEntry } from './entry.ts';
+import type { News } from './news.ts';
+import type { AgentRegistry } from './registry.ts';
+import type { Shelf } from './shelf.ts';
+
+export interface AgentService {
+  readonly registry: AgentRegistry;
+  /** What the store keeps of it. */
+  stored: (name: string) => StoredAgent | undefined;
+  register: (config: AgentConfig, row: StoredAgent) => Promise<Changed>;
+  update: (config: AgentConfig, row: StoredAgent) => Promise<Changed>;
+  unregister: (name: string) => Promise<{ before: AgentEntry; inForce: boolean }>;
+  /** Also of an agent of the file: the store remembers it. */
+  setEnabled: (name: string, enabled: boolean, by: string) => Promise<Changed>;
+  /** Everything that has changed in the registry is told. */
+  publish: () => Promise<boolean>;
+}
+
+export interface Changed {
+  entry: AgentEntry;
+  /** Every worker knows. */
+  inForce: boolean;
+}
+
+export interface ServiceParts {
+  registry: AgentRegistry;
+  shelf: Shelf;
+  news: News;
+  /** The accounts of rules that are new know what was spent. Rejects with StoreError. */
+  fill: () => Promise<void>;
+  nowMs: () => number;
+}
+
+export function createAgentService({ registry, shelf, news, fill, nowMs }: ServiceParts): AgentService {
+  const inForce = async (entry: AgentEntry): Promise<Changed> => {
+    await fill();
+    return { entry, inForce: await news.publish() };
+  };
+  return {
+    registry,
+    stored: shelf.row,
+    publish: news.publish,
+    async register(config, row) {
+      await shelf.put(row);
+      return inForce(registry.register(config, 'api'));
+    },
+    async update(config, row) {
+      await shelf.put(row);
+      return inForce(registry.update(config.name, config));
+    },
+    async unregister(name) {
+      await shelf.remove(name);
+      const before = registry.unregister(name);
+      if (before === undefined) throw new GatewayError('not_found', { details: { message: `Agent not found: ${name}` } });
+      return { before, inForce: await news.publish() };
+    },
+    async setEnabled(name, enabled, by) {
+      await shelf.put(enabledRow(shelf.row(name), { name, enabled, by, atMs: nowMs() }));
+      return inForce(registry.setEnabled(name, enabled));
+    },
+  };
+}
+
+/** Of an agent of the API the whole of it, else only that. */
+function enabledRow(
+  before: StoredAgent | undefined,
+  { name, enabled, by, atMs }: { name: string; enabled: boolean; by: string; atMs: number },
+): StoredAgent {
+  const written = before === undefined ? {} : (JSON.parse(before.content) as object);
+  const content = JSON.stringify({ ...written, enabled });
+  return { kind: 'overlay', ...before, name, version: (before?.version ?? 0) + 1, atMs, by, content };
+}

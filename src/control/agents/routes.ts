@@ -1,0 +1,427 @@
+/** The registry of agents over HTTP: registered, found, looked at, switched, counted. Writing is the admins'; a virtual key sees what it may call. */
+import * as z from 'zod';
+
+import type { AgentEntry } from '../../agents/entry.ts';
+import { selectAgents } from '../../agents/select.ts';
+import { agentSchema } from '../../config/schema-agent.ts';
+import { AGENT_STATES, agentProviderNamed, coversAgent } from '../../core/agent.ts';
+import { GatewayError } from '../../core/errors.ts';
+import { ADMINS, READERS, holdsAt } from '../contract/access.ts';
+import type { Actor } from '../contract/actor.ts';
+import { pageOf, pageQuery, pathId, queryInt } from '../contract/fields.ts';
+import type { Services } from '../contract/ports.ts';
+import { type Done, readRoute, writeRoute } from '../contract/route.ts';
+import { authorOf } from '../routes/entity-fields.ts';
+import { late } from '../routes/resource.ts';
+import { acceptAgent, patched, readSettings, requireVersion, settingsOf, withoutMovedSecrets, writableRow } from './input.ts';
+import {
+  type AgentShown,
+  agentStatsShown,
+  agentStatsView,
+  agentView,
+  callerView,
+  operatorView,
+  statsShown,
+  statsView,
+  taskShown,
+  taskView,
+} from './view.ts';
+
+const params = z.strictObject({ agent: pathId });
+const replicaParams = z.strictObject({ agent: pathId, replica: pathId });
+const admins = { on: 'installation', allow: ADMINS } as const;
+const operators = { on: 'installation', allow: READERS } as const;
+const callers = { on: 'agents' } as const;
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+const state = z.enum(AGENT_STATES);
+const tagList = z.union([z.string().max(64), z.array(z.string().max(64)).max(16)]).transform((tags) => [tags].flat());
+const tag = 'agents';
+
+export const agentRoutes = [
+  readRoute({
+    path: '/v1/agents',
+    summary: 'List agents by name, or by how well they fit a text',
+    tag,
+    access: callers,
+    query: z.strictObject({
+      ...pageQuery,
+      state: state.exactOptional().describe('The raw state.'),
+      effective_state: state.exactOptional(),
+      available: flag.exactOptional().describe('`true`: Healthy or Degraded, and enabled.'),
+      enabled: flag.exactOptional(),
+      tag: tagList.exactOptional().describe('May stand there several times: agents that have all of them.'),
+      skill: z.string().max(256).exactOptional().describe('Id or name of a skill of its card.'),
+      provider: z.string().max(64).exactOptional(),
+      q: z.string().min(1).max(512).exactOptional().describe('Words in name, description, tags and skills; the best first.'),
+    }),
+    answer: { status: 200, schema: pageOf(agentView) },
+    handle: async ({ actor, query, services }) => ({ body: listAgents(actor, query, services) }),
+  }),
+  writeRoute({
+    method: 'POST',
+    path: '/v1/agents',
+    summary: 'Register an agent; it is Unknown until somebody asks for it or it is probed',
+    tag,
+    access: admins,
+    query: z.strictObject({ dry_run: flag.default(false).describe('`true`: only says what would be registered.') }),
+    body: agentSchema,
+    answer: { status: 201, schema: agentView },
+    audit: 'agent.create',
+    handle: async ({ actor, body, query, services }) => {
+      const { service } = services.agents;
+      const { name } = body;
+      if (service.registry.get(name) !== undefined) {
+        throw new GatewayError('conflict', { details: { message: `Agent already registered: ${name}`, param: 'name' } });
+      }
+      const before = service.stored(name);
+      const { config, row } = await acceptAgent(body, { by: authorOf(actor), before }, services);
+      if (query.dry_run) {
+        const shown = operatorView(service.registry.preview(config), { baseUrl: services.agents.baseUrl() });
+        return { status: 200, body: shown, change: { target: `agent:${name}` } };
+      }
+      const { entry, inForce } = await service.register(config, row);
+      const view = shownOf(entry, services);
+      const headers = { location: `/v1/agents/${encodeURIComponent(name)}`, etag: `"${row.version}"` };
+      return { body: view, headers, change: { target: `agent:${name}`, after: view }, ...late(inForce) };
+    },
+  }),
+  readRoute({
+    path: '/v1/agents/stats',
+    summary: 'How many agents there are in which state, and what they were asked and have cost',
+    tag,
+    access: operators,
+    answer: { status: 200, schema: statsView },
+    handle: async ({ services }) => ({ body: statsShown(services.agents.service.registry.stats()) }),
+  }),
+  readRoute({
+    path: '/v1/agents/{agent}',
+    summary: 'Show an agent',
+    tag,
+    access: callers,
+    params,
+    answer: { status: 200, schema: agentView },
+    handle: async ({ actor, params, services }) => {
+      const entry = visible(actor, params.agent, services);
+      const version = services.agents.service.stored(params.agent)?.version;
+      return { body: seenBy(actor, entry, services), ...(version !== undefined && { headers: { etag: `"${version}"` } }) };
+    },
+  }),
+  writeRoute({
+    method: 'PUT',
+    path: '/v1/agents/{agent}',
+    summary: 'Replace an agent; the credential too, which must be given again',
+    tag,
+    access: admins,
+    params,
+    body: agentSchema,
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.update',
+    handle: async ({ actor, params, body, services, header }) => {
+      if (body.name !== params.agent) {
+        throw new GatewayError('invalid_request', {
+          details: { message: 'The name of an agent does not change', param: 'name' },
+        });
+      }
+      const before = writableRow(params.agent, services);
+      requireVersion(header('if-match'), before.version);
+      return write(await acceptAgent(body, { by: authorOf(actor), before }, services), services);
+    },
+  }),
+  writeRoute({
+    method: 'PATCH',
+    path: '/v1/agents/{agent}',
+    summary: 'Change an agent by a JSON merge patch; null takes a field away',
+    tag,
+    access: admins,
+    params,
+    body: z.record(z.string(), z.json()),
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.update',
+    handle: async ({ actor, params, body, services, header }) => {
+      const before = writableRow(params.agent, services);
+      requireVersion(header('if-match'), before.version);
+      const known = settingsOf(before, services);
+      const next = withoutMovedSecrets(known, patched(known, body), body);
+      if (next.name !== params.agent) {
+        throw new GatewayError('invalid_request', {
+          details: { message: 'The name of an agent does not change', param: 'name' },
+        });
+      }
+      return write(await acceptAgent(readSettings(next), { by: authorOf(actor), before }, services), services);
+    },
+  }),
+  writeRoute({
+    method: 'DELETE',
+    path: '/v1/agents/{agent}',
+    summary: 'Unregister an agent; what it was asked and has cost is forgotten with it',
+    tag,
+    access: admins,
+    params,
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.delete',
+    handle: async ({ params, services, header }) => {
+      requireVersion(header('if-match'), writableRow(params.agent, services).version);
+      const { before, inForce } = await services.agents.service.unregister(params.agent);
+      const view = operatorView(before, { baseUrl: services.agents.baseUrl() });
+      return { body: view, change: { target: `agent:${params.agent}`, before: view }, ...late(inForce) };
+    },
+  }),
+  writeRoute({
+    method: 'POST',
+    path: '/v1/agents/{agent}/probe',
+    summary: 'Look at an agent now, and wait for what is found',
+    tag,
+    access: admins,
+    params,
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.probe',
+    handle: async ({ params, services }) => looked(params.agent, services),
+  }),
+  writeRoute({
+    method: 'POST',
+    path: '/v1/agents/{agent}/refresh-card',
+    summary: 'Read the card of an agent now; another one that waited is adopted',
+    tag,
+    access: admins,
+    params,
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.refresh_card',
+    handle: async ({ params, services }) => {
+      await looked(params.agent, services);
+      const { registry } = services.agents.service;
+      if (registry.get(params.agent)?.pendingCard !== undefined) registry.adoptPendingCard(params.agent);
+      return changed(params.agent, services);
+    },
+  }),
+  switchRoute('enable', 'Take new work again; it is Unknown until it is looked at', true),
+  switchRoute('disable', 'Take no new work; tasks that exist can be read, cancelled and followed', false),
+  writeRoute({
+    method: 'PUT',
+    path: '/v1/agents/{agent}/state',
+    summary: 'Set the raw state by hand; the next probe or call may change it again, but for `disabled`',
+    tag,
+    access: admins,
+    params,
+    body: z.strictObject({ state }),
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.state',
+    handle: async ({ params, body, services }) => {
+      found(params.agent, services);
+      services.agents.service.registry.updateState(params.agent, body.state);
+      return changed(params.agent, services);
+    },
+  }),
+  readRoute({
+    path: '/v1/agents/{agent}/replicas',
+    summary: 'Where an agent runs, and how each replica is',
+    tag,
+    access: operators,
+    params,
+    answer: { status: 200, schema: z.object({ data: agentStatsView.shape.replicas }) },
+    handle: async ({ params, services }) => ({ body: { data: agentStatsShown(found(params.agent, services)).replicas } }),
+  }),
+  writeRoute({
+    method: 'POST',
+    path: '/v1/agents/{agent}/replicas',
+    summary: 'Add a replica, or change the one of that id',
+    tag,
+    access: admins,
+    params,
+    body: agentSchema.shape.replicas.unwrap().element,
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.replica.put',
+    handle: ({ actor, params, body, services }) =>
+      changeReplicas(actor, params.agent, services, (replicas) => [...replicas.filter(({ id }) => id !== body.id), body]),
+  }),
+  writeRoute({
+    method: 'DELETE',
+    path: '/v1/agents/{agent}/replicas/{replica}',
+    summary: 'Take a replica away; tasks that live there cannot be reached any more',
+    tag,
+    access: admins,
+    params: replicaParams,
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.replica.delete',
+    handle: ({ actor, params, services }) =>
+      changeReplicas(actor, params.agent, services, (replicas) => {
+        requireReplica(replicas, params.replica);
+        return replicas.filter(({ id }) => id !== params.replica);
+      }),
+  }),
+  writeRoute({
+    method: 'POST',
+    path: '/v1/agents/{agent}/replicas/{replica}/drain',
+    summary: 'Give a replica no new tasks; it keeps those it has',
+    tag,
+    access: admins,
+    params: replicaParams,
+    body: z.strictObject({ drain: z.boolean().default(true).describe('`false`: new tasks again.') }),
+    answer: { status: 200, schema: agentView },
+    audit: 'agent.replica.drain',
+    handle: ({ actor, params, body, services }) =>
+      changeReplicas(actor, params.agent, services, (replicas) => {
+        requireReplica(replicas, params.replica);
+        return replicas.map((each) => (each.id === params.replica ? Object.assign({}, each, { drain: body.drain }) : each));
+      }),
+  }),
+  readRoute({
+    path: '/v1/agents/{agent}/stats',
+    summary: 'How an agent is, and what it was asked and has cost',
+    tag,
+    access: operators,
+    params,
+    answer: { status: 200, schema: agentStatsView },
+    handle: async ({ params, services }) => ({ body: agentStatsShown(found(params.agent, services)) }),
+  }),
+  readRoute({
+    path: '/v1/agents/{agent}/tasks',
+    summary: 'Tasks of an agent, the latest first: where each lives and whose it is',
+    tag,
+    access: operators,
+    params,
+    query: z.strictObject({
+      after: pageQuery.after,
+      limit: queryInt(1, 1_000).default(100),
+      state: z.string().max(32).exactOptional(),
+      owner: z.string().max(256).exactOptional(),
+      context: z.string().max(512).exactOptional(),
+    }),
+    answer: { status: 200, schema: pageOf(taskView) },
+    handle: async ({ params, query, services }) => {
+      found(params.agent, services);
+      const { rows, next } = await services.agents.tasks({ agent: params.agent, ...query });
+      return { body: { data: rows.map(taskShown), next: next ?? null } };
+    },
+  }),
+];
+
+function switchRoute(word: 'enable' | 'disable', summary: string, enabled: boolean) {
+  return writeRoute({
+    method: 'POST',
+    path: `/v1/agents/{agent}/${word}`,
+    summary,
+    tag,
+    access: admins,
+    params,
+    answer: { status: 200, schema: agentView },
+    audit: `agent.${word}`,
+    handle: async ({ actor, params, services }) => {
+      const before = shownOf(found(params.agent, services), services);
+      const { entry, inForce } = await services.agents.service.setEnabled(params.agent, enabled, authorOf(actor));
+      const view = shownOf(entry, services);
+      return { body: view, change: { target: `agent:${params.agent}`, before, after: view }, ...late(inForce) };
+    },
+  });
+}
+
+interface ListQuery {
+  after?: string;
+  limit: number;
+  tag?: string[];
+  q?: string;
+  effective_state?: AgentShown['state'];
+  provider?: string;
+}
+
+function listAgents(
+  actor: Actor,
+  { after, limit, tag: tags, q, effective_state, provider, ...rest }: ListQuery,
+  services: Services,
+) {
+  const entries = services.agents.service.registry.list().filter((entry) => maySee(actor, entry));
+  const selected = selectAgents(entries, {
+    ...rest,
+    ...(provider !== undefined && { provider: agentProviderNamed(provider) ?? provider }),
+    ...(tags !== undefined && { tags }),
+    ...(q !== undefined && { text: q }),
+    ...(effective_state !== undefined && { effectiveState: effective_state }),
+  });
+  // Of a ranked list the cursor says how far it was read; of one by name, behind which name.
+  const from =
+    q === undefined ? selected.findIndex(({ config }) => after === undefined || config.name > after) : Number(after ?? 0);
+  const start = from < 0 || !Number.isSafeInteger(from) ? selected.length : from;
+  const page = selected.slice(start, start + limit);
+  const isLast = start + page.length >= selected.length;
+  const next = q === undefined ? page.at(-1)?.config.name : String(start + page.length);
+  return { data: page.map((entry) => seenBy(actor, entry, services)), next: isLast ? null : (next ?? null) };
+}
+
+function maySee(actor: Actor, { config }: AgentEntry): boolean {
+  if (actor.kind !== 'caller') return holdsAt(actor, {}, READERS);
+  return actor.grants.every((grants) => coversAgent(grants, config));
+}
+
+/** Throws not_found: what is not there and what the caller may not use look alike. */
+function visible(actor: Actor, name: string, services: Services): AgentEntry {
+  const entry = services.agents.service.registry.get(name);
+  if (entry === undefined || !maySee(actor, entry)) throw notFound(name);
+  return entry;
+}
+
+function found(name: string, services: Services): AgentEntry {
+  const entry = services.agents.service.registry.get(name);
+  if (entry === undefined) throw notFound(name);
+  return entry;
+}
+
+function notFound(name: string): GatewayError {
+  return new GatewayError('not_found', { details: { message: `Agent not found: ${name.slice(0, 64)}` } });
+}
+
+function seenBy(actor: Actor, entry: AgentEntry, services: Services): AgentShown {
+  return actor.kind === 'caller' ? callerView(entry, { baseUrl: services.agents.baseUrl() }) : shownOf(entry, services);
+}
+
+function shownOf(entry: AgentEntry, { agents }: Services): AgentShown {
+  const version = entry.origin === 'api' ? agents.service.stored(entry.config.name)?.version : undefined;
+  return operatorView(entry, { baseUrl: agents.baseUrl(), version });
+}
+
+async function write(accepted: Awaited<ReturnType<typeof acceptAgent>>, services: Services): Promise<Done<AgentShown>> {
+  const { config, row } = accepted;
+  const before = shownOf(found(config.name, services), services);
+  const { entry, inForce } = await services.agents.service.update(config, row);
+  const view = shownOf(entry, services);
+  const change = { target: `agent:${config.name}`, before, after: view };
+  return { body: view, headers: { etag: `"${row.version}"` }, change, ...late(inForce) };
+}
+
+async function looked(name: string, services: Services): Promise<Done<AgentShown>> {
+  const entry = found(name, services);
+  if (!entry.config.enabled) {
+    throw new GatewayError('conflict', {
+      details: { message: 'The agent is disabled: it is not looked at until it is enabled' },
+    });
+  }
+  await services.agents.service.registry.checkAgentHealth(name);
+  return changed(name, services);
+}
+
+async function changed(name: string, services: Services): Promise<Done<AgentShown>> {
+  const inForce = await services.agents.service.publish();
+  const view = shownOf(found(name, services), services);
+  return { body: view, change: { target: `agent:${name}`, after: view }, ...late(inForce) };
+}
+
+type Replica = z.output<NonNullable<typeof agentSchema.shape.replicas>>;
+
+async function changeReplicas(
+  actor: Actor,
+  name: string,
+  services: Services,
+  change: (replicas: NonNullable<Replica>) => NonNullable<Replica>,
+): Promise<Done<AgentShown>> {
+  const before = writableRow(name, services);
+  const known = settingsOf(before, services);
+  const present = found(name, services).config.replicas.map((each) => Object.assign({}, each));
+  const replicas = change(present);
+  if (replicas.length === 0) throw new GatewayError('conflict', { details: { message: 'An agent needs a replica' } });
+  const next = withoutMovedSecrets(known, { ...known, replicas }, {});
+  return write(await acceptAgent(readSettings(next), { by: authorOf(actor), before }, services), services);
+}
+
+function requireReplica(replicas: NonNullable<Replica>, id: string): void {
+  if (!replicas.some((each) => each.id === id)) {
+    throw new GatewayError('not_found', { details: { message: `There is no replica \`${id.slice(0, 64)}\`` } });
+  }
+}

@@ -1,0 +1,273 @@
+/** Agents as the API shows them; snake_case, the seed's names where it has them. No secret is ever in it. */
+import * as z from 'zod';
+
+import { type AgentEntry, effectiveStateOf, interfacesOf, lastCheckOf, stateOf } from '../../agents/entry.ts';
+import type { RegistryStats } from '../../agents/stats.ts';
+import { isSecretHeader } from '../../config/check-secrets.ts';
+import { AGENT_PROVIDERS, AGENT_STATES, STATE_REASONS, TASK_SCOPES, type TaskRecord, isAvailable } from '../../core/agent.ts';
+import { isoOf, isoTime, usd, usdOf } from '../contract/fields.ts';
+
+const state = z.enum(AGENT_STATES);
+const reason = z.enum(STATE_REASONS).nullable().describe('Why it is in its state; null where that needs no reason.');
+const words = z.array(z.string());
+
+const skill = z.object({ id: z.string(), name: z.string(), description: z.string().optional(), tags: words, examples: words });
+
+const replica = z.object({
+  id: z.string(),
+  url: z.string(),
+  weight: z.number(),
+  drain: z.boolean(),
+  state,
+  reason,
+  last_health_check: isoTime.nullable(),
+  latency_ms: z.number().nullable().describe('Of the last probe that was answered.'),
+});
+
+/** What whoever may call it sees. */
+const callerFields = {
+  name: z.string(),
+  provider: z.enum(Object.keys(AGENT_PROVIDERS) as [keyof typeof AGENT_PROVIDERS]),
+  enabled: z.boolean(),
+  state: state.describe('Of its best replica.'),
+  reason,
+  effective_state: state.describe('What callers meet: `disabled` where it is not enabled.'),
+  available: z.boolean(),
+  description: z.string().nullable(),
+  tags: words,
+  skills: z.array(skill).describe('As its card says.'),
+  streaming: z.boolean(),
+  a2a_url: z.string().describe('Where it is called.'),
+  last_health_check: isoTime.nullable(),
+};
+
+const operatorFields = {
+  origin: z.enum(['file', 'api', 'demo']),
+  version: z.int().nullable().describe('For `If-Match`; null: the file is its home.'),
+  url: z.string(),
+  card_url: z.string().nullable(),
+  replicas: z.array(replica),
+  interfaces: z.array(z.object({ url: z.string(), binding: z.string(), version: z.string() })),
+  capabilities: z.object({
+    streaming: z.boolean(),
+    push_notifications: z.boolean(),
+    task_cancellation: z.boolean(),
+    multi_turn: z.boolean(),
+    file_attachments: z.boolean(),
+    max_input_length: z.int().optional(),
+    input_types: words,
+    output_types: words,
+  }),
+  headers: z.record(z.string(), z.string()).describe('Values that look like credentials are not shown.'),
+  has_credential: z.boolean(),
+  timeout_ms: z.int(),
+  task_scope: z.enum(TASK_SCOPES),
+  fail_open: z.boolean(),
+  rate_limit_rpm: z.int().nullable(),
+  cost_per_request: usd.nullable(),
+  invocation_count: z.int().describe('Sends that it answered.'),
+  total_cost: usd,
+  card: z
+    .object({
+      url: z.string(),
+      version: z.string().nullable(),
+      hash: z.string(),
+      fetched_at: isoTime,
+      signature: z.enum(['none', 'valid', 'invalid', 'unverified']),
+    })
+    .nullable(),
+  card_changed: z.boolean().describe('It shows another card, with other places or another security, which waits to be adopted.'),
+  created_at: isoTime,
+};
+
+/** Callers see the first part only. */
+export const agentView = z.object({ ...callerFields, ...z.object(operatorFields).partial().shape });
+export type AgentShown = z.output<typeof agentView>;
+
+export interface Shown {
+  /** `https://gateway`. */
+  baseUrl: string;
+  /** Of the store's row; undefined: the file is its home. */
+  version?: number | undefined;
+}
+
+export function callerView(entry: AgentEntry, { baseUrl }: Pick<Shown, 'baseUrl'>): AgentShown {
+  const { config, card } = entry;
+  const { state, reason } = stateOf(entry);
+  const effective = effectiveStateOf(entry);
+  const lastCheck = lastCheckOf(entry);
+  return {
+    name: config.name,
+    provider: config.provider,
+    enabled: config.enabled,
+    state,
+    reason: reason ?? null,
+    effective_state: effective,
+    available: isAvailable(effective),
+    description: config.description ?? card?.facts.description ?? null,
+    tags: [...config.tags],
+    skills: (card?.facts.skills ?? []).map(({ id, name, description, tags, examples }) => ({
+      id,
+      name,
+      ...(description !== undefined && { description }),
+      tags: [...tags],
+      examples: [...examples],
+    })),
+    streaming: card?.facts.streaming ?? config.capabilities.streaming,
+    a2a_url: `${baseUrl}/a2a/${encodeURIComponent(config.name)}`,
+    last_health_check: lastCheck === undefined ? null : isoOf(lastCheck),
+  };
+}
+
+export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
+  const { config, card, pendingCard } = entry;
+  const { capabilities } = config;
+  return {
+    ...callerView(entry, shown),
+    origin: entry.origin,
+    version: shown.version ?? null,
+    url: config.url,
+    card_url: config.cardUrl ?? null,
+    replicas: [...entry.replicas.values()].map(replicaView),
+    interfaces: interfacesOf(config, config.replicas[0]!.url, card).map(({ url, binding, version }) => ({
+      url,
+      binding,
+      version,
+    })),
+    capabilities: {
+      streaming: capabilities.streaming,
+      push_notifications: capabilities.pushNotifications,
+      task_cancellation: capabilities.taskCancellation,
+      multi_turn: capabilities.multiTurn,
+      file_attachments: capabilities.fileAttachments,
+      ...(capabilities.maxInputLength !== undefined && { max_input_length: capabilities.maxInputLength }),
+      input_types: [...capabilities.inputTypes],
+      output_types: [...capabilities.outputTypes],
+    },
+    headers: Object.fromEntries(
+      Object.entries(config.headers).flatMap(([name, value]) =>
+        name === 'authorization' ? [] : [[name, isSecretHeader(name) ? '***' : value]],
+      ),
+    ),
+    has_credential: Object.keys(config.headers).some(isSecretHeader),
+    timeout_ms: config.timeoutMs,
+    task_scope: config.taskScope,
+    fail_open: config.failOpen,
+    rate_limit_rpm: config.rules?.requests?.perMinute ?? null,
+    cost_per_request: config.costPerRequestNanoUsd === undefined ? null : usdOf(config.costPerRequestNanoUsd),
+    invocation_count: entry.invocationCount,
+    total_cost: usdOf(entry.totalCostNanoUsd),
+    card:
+      card === undefined
+        ? null
+        : {
+            url: card.url,
+            version: card.facts.version ?? null,
+            hash: card.facts.hash,
+            fetched_at: isoOf(card.fetchedAtMs),
+            signature: card.signature,
+          },
+    card_changed: pendingCard !== undefined,
+    created_at: isoOf(entry.registeredAtMs),
+  };
+}
+
+function replicaView({ config, health }: ReturnType<AgentEntry['replicas']['get']> & object): z.output<typeof replica> {
+  return {
+    id: config.id,
+    url: config.url,
+    weight: config.weight,
+    drain: config.drain,
+    state: health.state,
+    reason: health.reason ?? null,
+    last_health_check: health.checkedAtMs === undefined ? null : isoOf(health.checkedAtMs),
+    latency_ms: health.latencyMs === undefined ? null : Math.round(health.latencyMs),
+  };
+}
+
+export const statsView = z
+  .object({
+    total_agents: z.int(),
+    enabled_agents: z.int(),
+    healthy_agents: z.int(),
+    degraded_agents: z.int(),
+    unhealthy_agents: z.int(),
+    disabled_agents: z.int(),
+    unknown_agents: z.int(),
+    total_invocations: z.int(),
+    total_cost: usd,
+  })
+  .describe('States are counted raw: an agent that is not enabled keeps its own.');
+
+export function statsShown(stats: RegistryStats): z.output<typeof statsView> {
+  return {
+    total_agents: stats.totalAgents,
+    enabled_agents: stats.enabledAgents,
+    healthy_agents: stats.healthyAgents,
+    degraded_agents: stats.degradedAgents,
+    unhealthy_agents: stats.unhealthyAgents,
+    disabled_agents: stats.disabledAgents,
+    unknown_agents: stats.unknownAgents,
+    total_invocations: stats.totalInvocations,
+    total_cost: usdOf(stats.totalCostNanoUsd),
+  };
+}
+
+export const agentStatsView = z.object({
+  name: z.string(),
+  state,
+  reason,
+  effective_state: state,
+  last_health_check: isoTime.nullable(),
+  invocation_count: z.int(),
+  total_cost: usd,
+  replicas: z.array(replica),
+});
+
+export function agentStatsShown(entry: AgentEntry): z.output<typeof agentStatsView> {
+  const { state, reason } = stateOf(entry);
+  const lastCheck = lastCheckOf(entry);
+  return {
+    name: entry.config.name,
+    state,
+    reason: reason ?? null,
+    effective_state: effectiveStateOf(entry),
+    last_health_check: lastCheck === undefined ? null : isoOf(lastCheck),
+    invocation_count: entry.invocationCount,
+    total_cost: usdOf(entry.totalCostNanoUsd),
+    replicas: [...entry.replicas.values()].map(replicaView),
+  };
+}
+
+export const taskView = z.object({
+  id: z.string(),
+  context_id: z.string().nullable(),
+  replica: z.string(),
+  owner: z.string().describe('`principal:` or `key:` and its id.'),
+  end_user: z.string().nullable(),
+  state: z.string(),
+  created_at: isoTime,
+  updated_at: isoTime,
+});
+
+export function taskShown({
+  task,
+  context,
+  replica: at,
+  owner,
+  endUser,
+  state: now,
+  createdAtMs,
+  updatedAtMs,
+}: TaskRecord): z.output<typeof taskView> {
+  return {
+    id: task,
+    context_id: context ?? null,
+    replica: at,
+    owner,
+    end_user: endUser ?? null,
+    state: now,
+    created_at: isoOf(createdAtMs),
+    updated_at: isoOf(updatedAtMs),
+  };
+}

@@ -1,0 +1,317 @@
+/** The registry over HTTP: agents are registered, found, looked at, switched and counted; nothing that is refused is stored, and no secret comes back. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { type RunningAgent, startAgent } from '../support/a2a-agents.ts';
+import { AGENT_KEYS, type AgentBox, startAgentBox } from '../support/agent-box.ts';
+import { startSignalbox } from '../support/signalbox.ts';
+
+let agent: RunningAgent;
+let box: AgentBox;
+const PRIVATE = { egress: { allow_private: ['127.0.0.0/8'] } };
+
+beforeAll(async () => {
+  agent = await startAgent({ sdk: '1.3.0', name: 'weather' });
+  box = await startAgentBox([{ name: 'filed', url: agent.base, tags: ['open', 'production'], cost_per_request: 0.01 }], {
+    workers: 2,
+    more: PRIVATE,
+  });
+});
+afterAll(async () => {
+  await box?.close();
+  await agent?.close();
+});
+
+const register = (body: object) => box.admin('POST', '/v1/agents', body);
+const seen = async (key: string, path: string): Promise<{ status: number; body: Record<string, unknown> }> => {
+  const response = await fetch(box.box.url + path, { headers: { authorization: `Bearer ${key}` } });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+};
+const names = (body: Record<string, unknown>): string[] => (body.data as { name: string }[]).map(({ name }) => name);
+
+describe('registering', () => {
+  test('an agent is Unknown until somebody looks at it', async () => {
+    const { status, body, headers } = await register({
+      name: 'fresh',
+      url: agent.base,
+      tags: ['lab'],
+      description: 'Of the tests',
+    });
+    expect(status).toBe(201);
+    expect(headers.get('location')).toBe('/v1/agents/fresh');
+    expect(body).toMatchObject({
+      name: 'fresh',
+      origin: 'api',
+      version: 1,
+      url: agent.base,
+      enabled: true,
+      tags: ['lab'],
+      state: 'unknown',
+      effective_state: 'unknown',
+      available: false,
+      last_health_check: null,
+      invocation_count: 0,
+      total_cost: 0,
+      card: null,
+    });
+    const probed = await box.admin('POST', '/v1/agents/fresh/probe');
+    expect(probed.body).toMatchObject({
+      state: 'healthy',
+      reason: null,
+      available: true,
+      card: { url: agent.cardUrl },
+      streaming: true,
+    });
+    expect(probed.body.last_health_check).toMatch(/^\d{4}-/);
+    expect((probed.body.interfaces as { version: string }[]).map(({ version }) => version)).toEqual(['1.0', '1.0']);
+  });
+
+  test('a name is taken once, whoever took it', async () => {
+    expect(await register({ name: 'fresh', url: agent.base })).toMatchObject({ status: 409, body: { error: { param: 'name' } } });
+    expect(await register({ name: 'filed', url: agent.base })).toMatchObject({ status: 409 });
+  });
+
+  test('a dry run stores nothing', async () => {
+    const { status, body } = await box.admin('POST', '/v1/agents?dry_run=true', { name: 'dry', url: agent.base });
+    expect([status, body.name, body.state]).toEqual([200, 'dry', 'unknown']);
+    expect((await box.admin('GET', '/v1/agents/dry')).status).toBe(404);
+  });
+
+  test.each([
+    ['no name', { url: 'https://example.com' }, 'name'],
+    ['an empty name', { name: '', url: 'https://example.com' }, 'name'],
+    ['a path for a name', { name: '../x', url: 'https://example.com' }, 'name'],
+    ['no URL', { name: 'bad' }, 'url'],
+    ['another scheme', { name: 'bad', url: 'ftp://example.com' }, 'url'],
+    ['a user in the URL', { name: 'bad', url: 'https://me:pass@example.com' }, 'url'],
+    ['an address of a private network', { name: 'bad', url: 'http://10.0.0.1/' }, 'url'],
+    ['an address in decimal', { name: 'bad', url: 'http://167772161/' }, 'url'],
+    ['an address in hex', { name: 'bad', url: 'http://0x0a000001/' }, 'url'],
+    ['the metadata service', { name: 'bad', url: 'http://169.254.169.254/latest' }, 'url'],
+    [
+      'a private replica',
+      { name: 'bad', url: 'https://93.184.216.34', replicas: [{ id: 'a', url: 'http://192.168.1.1' }] },
+      'replicas[0].url',
+    ],
+    ['a private card', { name: 'bad', card_url: 'http://[::1]/card.json' }, 'card_url'],
+    ['a reference', { name: 'bad', url: agentUrl(), api_key: '${env:ADMIN_KEY}' }, 'api_key'],
+    ['an unknown field', { name: 'bad', url: 'https://example.com', tag: ['x'] }, 'tag'],
+    [
+      'two replicas of one id',
+      {
+        name: 'bad',
+        replicas: [
+          { id: 'a', url: agentUrl() },
+          { id: 'a', url: agentUrl() },
+        ],
+      },
+      'replicas',
+    ],
+  ])('%s is refused, and nothing is stored', async (_, body, param) => {
+    const answer = await register(body);
+    expect(answer.status).toBe(400);
+    const { issues } = answer.body.error as { issues: { param: string }[] };
+    expect(issues.map((issue) => issue.param)).toContain(param);
+    expect(JSON.stringify(answer.body)).not.toContain('pass@');
+    expect(names((await box.admin('GET', '/v1/agents')).body)).not.toContain('bad');
+  });
+
+  test('a provider without an adapter is not pretended', async () => {
+    const { status, body } = await register({ name: 'bad', url: 'https://example.com', provider: 'VertexAI' });
+    expect(status).toBe(400);
+    expect(JSON.stringify(body)).toContain('AGENT_PROVIDER_UNSUPPORTED');
+    expect((await register({ name: 'bad', url: 'https://example.com', provider: 'nobody' })).status).toBe(400);
+  });
+
+  test('malformed JSON is refused', async () => {
+    const response = await fetch(`${box.box.url}/v1/agents`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${AGENT_KEYS.ADMIN_KEY}`, 'content-type': 'application/json' },
+      body: '{"name": "x",',
+    });
+    expect(response.status).toBe(400);
+  });
+});
+
+function agentUrl(): string {
+  return 'http://127.0.0.1:9';
+}
+
+describe('secrets', () => {
+  test('are sealed, sent to the agent, and never shown', async () => {
+    const { body } = await register({
+      name: 'locked',
+      url: agent.base,
+      api_key: 'secret-of-the-agent-1',
+      headers: { 'x-team': 'blue', 'x-agent-token': 'secret-of-the-agent-2' },
+    });
+    expect(body).toMatchObject({ has_credential: true, headers: { 'x-team': 'blue', 'x-agent-token': '***' } });
+    await box.admin('POST', '/v1/agents/locked/probe');
+    expect(agent.calls.at(-1)?.headers).toMatchObject({
+      authorization: 'Bearer secret-of-the-agent-1',
+      'x-agent-token': 'secret-of-the-agent-2',
+      'x-team': 'blue',
+    });
+    for (const path of ['/v1/agents', '/v1/agents/locked', '/admin/v1/audit']) {
+      expect(JSON.stringify((await box.admin('GET', path)).body)).not.toContain('secret-of-the-agent');
+    }
+    expect(box.box.stderr()).not.toContain('secret-of-the-agent');
+  });
+
+  test('do not follow an agent to another place', async () => {
+    const { body } = await box.admin('PATCH', '/v1/agents/locked', { url: 'https://93.184.216.34/elsewhere' });
+    expect(body).toMatchObject({ has_credential: false, headers: { 'x-team': 'blue' }, version: 2, state: 'unknown' });
+  });
+});
+
+describe('changing', () => {
+  test('a patch changes what it names; another version is refused', async () => {
+    const stale = await fetch(`${box.box.url}/v1/agents/fresh`, {
+      method: 'PATCH',
+      headers: { authorization: `Bearer ${AGENT_KEYS.ADMIN_KEY}`, 'content-type': 'application/json', 'if-match': '"7"' },
+      body: '{}',
+    });
+    expect(stale.status).toBe(412);
+    const { body } = await box.admin('PATCH', '/v1/agents/fresh', { description: 'Of other tests', tags: ['lab', 'blue'] });
+    // Words do not change what is known of its health.
+    expect(body).toMatchObject({ description: 'Of other tests', tags: ['lab', 'blue'], state: 'healthy', version: 2 });
+    expect((await box.admin('PATCH', '/v1/agents/fresh', { name: 'other' })).status).toBe(400);
+  });
+
+  test('agents of the file are changed in the file; switching them works, and lasts', async () => {
+    expect((await box.admin('PATCH', '/v1/agents/filed', { description: 'x' })).status).toBe(409);
+    expect((await box.admin('DELETE', '/v1/agents/filed')).status).toBe(409);
+    const { body } = await box.admin('POST', '/v1/agents/filed/disable');
+    expect(body).toMatchObject({ enabled: false, effective_state: 'disabled' });
+    expect(body.state).not.toBe('disabled');
+    expect(await box.rpc('filed', 'SendMessage', message('hello'))).toMatchObject({
+      status: 403,
+      body: { error: { data: [{ reason: 'AGENT_DISABLED' }] } },
+    });
+    expect((await box.admin('POST', '/v1/agents/filed/probe')).status).toBe(409);
+    expect((await box.admin('POST', '/v1/agents/filed/enable')).body).toMatchObject({ enabled: true, state: 'unknown' });
+  });
+
+  test('the raw state can be set by hand', async () => {
+    const { body } = await box.admin('PUT', '/v1/agents/fresh/state', { state: 'unhealthy' });
+    expect(body).toMatchObject({ state: 'unhealthy', reason: 'operator', effective_state: 'unhealthy' });
+    expect((await box.admin('PUT', '/v1/agents/fresh/state', { state: 'well' })).status).toBe(400);
+    await box.admin('POST', '/v1/agents/fresh/probe');
+  });
+
+  test('replicas come, drain and go', async () => {
+    await register({ name: 'many', url: agent.base });
+    const added = await box.admin('POST', '/v1/agents/many/replicas', { id: 'b', url: agent.base });
+    expect((added.body.replicas as { id: string }[]).map(({ id }) => id)).toEqual(['0', 'b']);
+    const drained = await box.admin('POST', '/v1/agents/many/replicas/b/drain', {});
+    expect(drained.body.replicas).toMatchObject([
+      { id: '0', drain: false },
+      { id: 'b', drain: true },
+    ]);
+    expect((await box.admin('DELETE', '/v1/agents/many/replicas/x')).status).toBe(404);
+    expect((await box.admin('DELETE', '/v1/agents/many/replicas/b')).body.replicas).toMatchObject([{ id: '0' }]);
+  });
+
+  test('unregistered is gone', async () => {
+    expect((await box.admin('DELETE', '/v1/agents/many')).status).toBe(200);
+    expect((await box.admin('GET', '/v1/agents/many')).status).toBe(404);
+    expect((await box.rpc('many', 'SendMessage', message('hello'))).status).toBe(404);
+  });
+});
+
+describe('finding', () => {
+  test('by state, availability, tag, skill, provider and text; page by page', async () => {
+    const list = async (query: string): Promise<string[]> => names((await box.admin('GET', `/v1/agents?${query}`)).body);
+    expect(await list('')).toEqual(['filed', 'fresh', 'locked']);
+    expect(await list('tag=lab')).toEqual(['fresh']);
+    expect(await list('tag=lab&tag=production')).toEqual([]);
+    expect(await list('state=healthy')).toEqual(['fresh']);
+    expect(await list('available=true')).toEqual(['fresh']);
+    expect(await list('available=false')).toEqual(['filed', 'locked']);
+    expect(await list('provider=generic')).toHaveLength(3);
+    expect(await list('q=tests')).toEqual(['fresh']);
+    expect(await list('q=production')).toEqual(['filed']);
+    const first = await box.admin('GET', '/v1/agents?limit=2');
+    expect([names(first.body), first.body.next]).toEqual([['filed', 'fresh'], 'fresh']);
+    expect(await list('limit=2&after=fresh')).toEqual(['locked']);
+    expect((await box.admin('GET', '/v1/agents?state=well')).status).toBe(400);
+  });
+
+  test('a virtual key sees what it may call, and nothing of how we call it', async () => {
+    const { status, body } = await seen(AGENT_KEYS.NARROW_KEY, '/v1/agents');
+    expect([status, names(body)]).toEqual([200, ['filed']]);
+    const one = await seen(AGENT_KEYS.NARROW_KEY, '/v1/agents/filed');
+    expect(one.body).toMatchObject({ name: 'filed', a2a_url: box.urlOf('filed') });
+    for (const hidden of ['url', 'replicas', 'headers', 'total_cost', 'card']) expect(one.body).not.toHaveProperty(hidden);
+    expect((await seen(AGENT_KEYS.NARROW_KEY, '/v1/agents/fresh')).status).toBe(404);
+    expect((await seen(AGENT_KEYS.NARROW_KEY, '/v1/agents/stats')).status).toBe(403);
+    expect((await seen('no-such-key-000000000', '/v1/agents')).status).toBe(401);
+    expect((await fetch(`${box.box.url}/v1/agents`)).status).toBe(401);
+  });
+
+  test('nobody outside can say what he may see', async () => {
+    const response = await fetch(`${box.box.url}/v1/agents`, {
+      headers: { authorization: `Bearer ${AGENT_KEYS.NARROW_KEY}`, 'x-signalbox-agent-grants': '{"key":"x","grants":[["*"]]}' },
+    });
+    expect(names((await response.json()) as Record<string, unknown>)).toEqual(['filed']);
+    const write = await fetch(`${box.box.url}/v1/agents/fresh`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${AGENT_KEYS.KEY}` },
+    });
+    expect(write.status).toBe(403);
+  });
+});
+
+describe('counting', () => {
+  test('a call counts, and costs, within 250 ms', async () => {
+    await box.admin('POST', '/v1/agents/filed/probe');
+    const before = await box.agent('filed');
+    expect((await box.rpc('filed', 'SendMessage', message('hello'))).body.result).toMatchObject({
+      task: { status: { state: 'TASK_STATE_COMPLETED' } },
+    });
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const after = await box.agent('filed');
+    expect(after.invocation_count).toBe((before.invocation_count as number) + 1);
+    expect(after.total_cost).toBeCloseTo((before.total_cost as number) + 0.01);
+    const { body } = await box.admin('GET', '/v1/agents/stats');
+    expect(body).toEqual({
+      total_agents: 3,
+      enabled_agents: 3,
+      healthy_agents: 2,
+      degraded_agents: 0,
+      unhealthy_agents: 0,
+      disabled_agents: 0,
+      unknown_agents: 1,
+      total_invocations: after.invocation_count,
+      total_cost: after.total_cost,
+    });
+    const tasks = await box.admin('GET', '/v1/agents/filed/tasks');
+    expect(tasks.body.data).toMatchObject([{ owner: 'key:caller', replica: '0', state: 'completed' }]);
+  });
+});
+
+test('after a restart agents and counters are there, states are not', async () => {
+  const { configPath, dataDir } = box.box;
+  const config = (await import('node:fs')).readFileSync(configPath, 'utf8');
+  const { mkdtempSync, cpSync } = await import('node:fs');
+  const copy = mkdtempSync('/tmp/agents-');
+  const before = await box.agent('filed');
+  await box.box.kill();
+  cpSync(dataDir, copy, { recursive: true });
+  const again = await startSignalbox({ config, dataDir: copy, env: AGENT_KEYS });
+  box = { ...box, box: again, urlOf: (name) => `${again.url}/a2a/${name}` };
+  const get = async (path: string): Promise<Record<string, unknown>> =>
+    (await (await fetch(again.url + path, { headers: { authorization: `Bearer ${AGENT_KEYS.ADMIN_KEY}` } })).json()) as Record<
+      string,
+      unknown
+    >;
+  expect(names(await get('/v1/agents'))).toEqual(['filed', 'fresh', 'locked']);
+  const after = await get('/v1/agents/filed');
+  expect(after.invocation_count).toBe(before.invocation_count);
+  expect(after.total_cost).toBe(before.total_cost);
+  // Probed at once, within some seconds.
+  await expect.poll(async () => (await get('/v1/agents/fresh')).state, { timeout: 8_000 }).toBe('healthy');
+});
+
+function message(text: string): object {
+  return { message: { messageId: crypto.randomUUID(), role: 'ROLE_USER', parts: [{ text }] } };
+}
