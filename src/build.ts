@@ -51,12 +51,11 @@ interface Force {
 
 /** The data plane of one worker. */
 export function buildDataPlane(context: WorkerContext): DataPlane {
-  const { shared, log } = context;
+  const { shared, log, controlSocketPath } = context;
   const ids = createIdSource(randomBytes);
   const wheel = createWheel({ turnMs: WHEEL_TURN_MS, now: () => performance.now() });
   const directory = createDirectoryIndex();
-  const agents = createAgentBook();
-  const agentSide = createAgentSide({ book: agents, ask: context.askAgents, translator: createTranslator() });
+  const agents = createAgentSide({ book: createAgentBook(), ask: context.askAgents, translator: createTranslator() });
   const live = new Set<Exchange>();
   let force: Force | undefined;
   let ready = false;
@@ -66,7 +65,6 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
 
   const plane = createPlane(context, inForce, { ids, wheel, live });
   const readiness = { ready: () => ready, snapshotHash: () => force?.snapshot.hash, version: context.version };
-  const routes = routeTable(plane, agentSide, { readiness, controlSocketPath: context.controlSocketPath });
 
   return {
     apply(snapshot) {
@@ -94,11 +92,11 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
       if (table !== undefined) directory.load(table);
       for (const change of changes) directory.change(change);
     },
-    knowAgents: agents.apply,
+    knowAgents: agents.book.apply,
     async listen(address) {
       edge = createEdge({
         settings: () => inForce().snapshot.server,
-        routes,
+        routes: routeTable(plane, agents, { readiness, controlSocketPath }),
         errors: errorBody,
         newRequestId: ids.requestId,
         reserveBytes: (bytes) => shared.reserveBytes(bytes),

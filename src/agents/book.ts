@@ -2,10 +2,10 @@
 import type { AgentNews, AgentView } from '../core/agent.ts';
 
 export interface AgentBook {
-  apply(news: AgentNews): void;
-  get(name: string): AgentView | undefined;
+  apply: (news: AgentNews) => void;
+  get: (name: string) => AgentView | undefined;
   /** By name. */
-  list(): AgentView[];
+  list: () => AgentView[];
 }
 
 export function createAgentBook(): AgentBook {

@@ -13,7 +13,7 @@ export interface ServedAs {
 const SCHEME = 'signalbox';
 
 /** Members that lead past us, or vouch for what is no longer there. */
-const DROPPED = [
+const DROPPED = bothNamesOf([
   'signatures',
   'supportedInterfaces',
   'url',
@@ -24,23 +24,24 @@ const DROPPED = [
   'security',
   'securityRequirements',
   'supportsAuthenticatedExtendedCard',
-];
+]);
+const FLAGS = bothNamesOf(['streaming', 'pushNotifications', 'extendedAgentCard']);
+const OF_SKILL = bothNamesOf(['security', 'securityRequirements']);
 
 export function rewriteCard(card: Readonly<JsonObject>, served: ServedAs): JsonObject {
-  const kept = Object.fromEntries(Object.entries(card).filter(([member]) => !DROPPED.includes(member)));
+  const kept = without(DROPPED, card);
   const told = objectOf(card.capabilities) ?? {};
   const extended = told.extendedAgentCard === true || card.supportsAuthenticatedExtendedCard === true;
-  const { extendedAgentCard: _, ...others } = told;
   const is1 = served.version !== '0.3';
   const is03 = served.version !== '1.0';
   return {
     ...kept,
     description: kept.description ?? '',
     version: kept.version ?? '0',
-    capabilities: { ...others, ...served.capabilities, ...(is1 && { extendedAgentCard: extended }) },
+    capabilities: { ...without(FLAGS, told), ...served.capabilities, ...(is1 && { extendedAgentCard: extended }) },
     defaultInputModes: listOr(card.defaultInputModes, ['text/plain']),
     defaultOutputModes: listOr(card.defaultOutputModes, ['text/plain']),
-    skills: listOr(card.skills, []).map(openSkill),
+    skills: listOr(card.skills, []).flatMap((skill) => openSkill(objectOf(skill))),
     ...(is1 && modernPart(served)),
     ...(is03 && legacyPart(served, extended)),
     ...securityPart(served.version),
@@ -82,9 +83,20 @@ function securityPart(version: ServedAs['version']): JsonObject {
   };
 }
 
-function openSkill(skill: unknown): unknown {
-  const { security: _, securityRequirements: __, ...rest } = objectOf(skill) ?? {};
-  return { ...rest, tags: listOr(rest.tags, []) };
+/** What is no skill breaks clients that read all of them. */
+function openSkill(skill: JsonObject | undefined): JsonObject[] {
+  if (skill === undefined) return [];
+  const open = without(OF_SKILL, skill);
+  return [{ ...open, tags: listOr(open.tags, []) }];
+}
+
+function without(members: ReadonlySet<string>, object: Readonly<JsonObject>): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([member]) => !members.has(member)));
+}
+
+/** Clients of 1.0 read the JSON of protobuf, in which a member may have its field's name as well: `supported_interfaces`. */
+function bothNamesOf(members: readonly string[]): ReadonlySet<string> {
+  return new Set(members.flatMap((member) => [member, member.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)]));
 }
 
 function listOr(value: unknown, otherwise: readonly unknown[]): readonly unknown[] {

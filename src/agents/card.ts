@@ -45,10 +45,12 @@ const MAX_INTERFACES = 64;
 const MAX_NAME = 256;
 const MAX_TEXT = 4_096;
 const MAX_WORDS = 64;
+/** Deeper ones are made to overflow the stack of whoever walks through them. */
+const MAX_DEPTH = 64;
 
 /** `problem`: a sentence for people. */
 export function readCard(source: string | Buffer): ReadCard {
-  if (source.length > MAX_BYTES) return refused(`it is larger than ${MAX_BYTES} bytes`);
+  if (Buffer.byteLength(source) > MAX_BYTES) return refused(`it is larger than ${MAX_BYTES} bytes`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(source.toString());
@@ -57,45 +59,47 @@ export function readCard(source: string | Buffer): ReadCard {
   }
   const raw = objectOf(parsed);
   if (raw === undefined) return refused('it is not a JSON object');
+  if (!isWithin(raw, MAX_DEPTH)) return refused(`it is nested deeper than ${MAX_DEPTH} levels`);
   return factsOf(raw);
 }
 
 function factsOf(raw: JsonObject): ReadCard {
-  const name = cleaned(raw.name, MAX_NAME);
-  if (typeof raw.name !== 'string' || name === undefined) return refused('it has no name');
-  if (raw.name.length > MAX_NAME) return refused(`its name has more than ${MAX_NAME} characters`);
-  if (raw.skills !== undefined && !Array.isArray(raw.skills)) return refused('its skills are no list');
-  const skills = (raw.skills ?? []) as unknown[];
-  if (skills.length > MAX_SKILLS) return refused(`it has more than ${MAX_SKILLS} skills`);
-  for (const member of ['supportedInterfaces', 'additionalInterfaces']) {
-    const list = raw[member];
-    if (list !== undefined && (!Array.isArray(list) || list.length > MAX_INTERFACES))
-      return refused(`its ${member} are no list of places`);
-  }
-  const interfaces = interfacesIn(raw);
-  if (interfaces.length === 0 && raw.url === undefined && raw.supportedInterfaces === undefined)
-    return refused('it names no place to call');
+  const problem = problemOf(raw);
+  if (problem !== undefined) return refused(problem);
   const capabilities = objectOf(raw.capabilities) ?? {};
   const description = cleaned(raw.description, MAX_TEXT);
-  const version = cleaned(raw.version, MAX_WORDS);
+  const version = lineOf(raw.version, MAX_WORDS);
   return {
     ok: true,
     card: {
       raw,
-      protocol: Array.isArray(raw.supportedInterfaces) ? '1.0' : '0.3',
-      interfaces,
-      name,
+      protocol: listOf(raw.supportedInterfaces).length > 0 ? '1.0' : '0.3',
+      interfaces: interfacesIn(raw),
+      name: lineOf(raw.name, MAX_NAME)!,
       ...(description !== undefined && { description }),
       ...(version !== undefined && { version }),
-      skills: skills.flatMap((skill) => skillOf(objectOf(skill))),
+      skills: listOf(raw.skills).flatMap(skillOf),
       streaming: capabilities.streaming === true,
       pushNotifications: capabilities.pushNotifications === true,
       extendedCard: capabilities.extendedAgentCard === true || raw.supportsAuthenticatedExtendedCard === true,
       hash: digestOf(raw),
       trustHash: digestOf(Object.fromEntries(TRUSTED.map((member) => [member, raw[member]]))),
-      signed: Array.isArray(raw.signatures) && raw.signatures.length > 0,
+      signed: listOf(raw.signatures).length > 0,
     },
   };
+}
+
+function problemOf(raw: JsonObject): string | undefined {
+  const { name, skills, url, supportedInterfaces } = raw;
+  if (lineOf(name, MAX_NAME) === undefined) return 'it has no name';
+  if ((name as string).length > MAX_NAME) return `its name has more than ${MAX_NAME} characters`;
+  // What serialisers of some languages write as null is not there.
+  if (!isAbsent(skills) && !Array.isArray(skills)) return 'its skills are no list';
+  if (listOf(skills).length > MAX_SKILLS) return `it has more than ${MAX_SKILLS} skills`;
+  const isPlaces = (list: unknown): boolean => isAbsent(list) || (Array.isArray(list) && list.length <= MAX_INTERFACES);
+  const strange = ['supportedInterfaces', 'additionalInterfaces'].find((member) => !isPlaces(raw[member]));
+  if (strange !== undefined) return `its ${strange} are no list of at most ${MAX_INTERFACES} places`;
+  return isAbsent(url) && isAbsent(supportedInterfaces) ? 'it names no place to call' : undefined;
 }
 
 /** Where calls go, and with what. */
@@ -113,44 +117,59 @@ function refused(why: string): ReadCard {
   return { ok: false, problem: `The card cannot be used: ${why}` };
 }
 
-function skillOf(skill: JsonObject | undefined): CardSkill[] {
-  const id = cleaned(skill?.id, MAX_NAME);
-  if (skill === undefined || id === undefined) return [];
+function skillOf(skill: JsonObject): CardSkill[] {
+  const id = lineOf(skill.id, MAX_NAME);
+  if (id === undefined) return [];
   const description = cleaned(skill.description, MAX_TEXT);
   return [
     {
       id,
-      name: cleaned(skill.name, MAX_NAME) ?? id,
+      name: lineOf(skill.name, MAX_NAME) ?? id,
       ...(description !== undefined && { description }),
-      tags: wordsIn(skill.tags, MAX_NAME),
-      examples: wordsIn(skill.examples, MAX_TEXT),
+      tags: listFrom(skill.tags, (tag) => lineOf(tag, MAX_NAME)),
+      examples: listFrom(skill.examples, (example) => cleaned(example, MAX_TEXT)),
     },
   ];
 }
 
-function wordsIn(list: unknown, most: number): string[] {
-  return Array.isArray(list) ? list.slice(0, MAX_WORDS).flatMap((word) => cleaned(word, most) ?? []) : [];
+function listFrom(list: unknown, read: (value: unknown) => string | undefined): string[] {
+  return Array.isArray(list) ? list.slice(0, MAX_WORDS).flatMap((each) => read(each) ?? []) : [];
 }
+
+/**
+ * What could steer a terminal, turn a text around, hide in it or be half a character (`Default_Ignorable`: invisible, tags that spell a second text included). Line breaks
+ * and tabs stay.
+ */
+const UNWANTED = /(?![\n\t])[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** Undefined: no text, or nothing is left of it. */
 function cleaned(value: unknown, most: number): string | undefined {
   if (typeof value !== 'string') return undefined;
-  // Line breaks and tabs of a description stay; what could steer a terminal or turn a text around does not.
-  const text = value
-    .slice(0, most)
-    // oxlint-disable-next-line no-control-regex -- they are what is looked for
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, '')
-    .trim();
+  const text = value.slice(0, most).replace(UNWANTED, '').trim();
   return text === '' ? undefined : text;
+}
+
+/** The same of what is told in a line. */
+function lineOf(value: unknown, most: number): string | undefined {
+  return cleaned(value, most)?.replace(/\s+/g, ' ');
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+function isWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((each) => isWithin(each, levels - 1));
 }
 
 /** Places of a card in 0.3's members and in 1.0's; one that stands in both is told once. */
 function interfacesIn(raw: JsonObject): AgentInterface[] {
-  const { supportedInterfaces, additionalInterfaces, url, preferredTransport = 'JSONRPC', protocolVersion } = raw;
+  const { supportedInterfaces, additionalInterfaces, url, preferredTransport, protocolVersion } = raw;
   const modern = listOf(supportedInterfaces).map((each) =>
     placeOf(each.url, each.protocolBinding, each.protocolVersion ?? '1.0', each.tenant),
   );
-  const legacy = [{ url, transport: preferredTransport }, ...listOf(additionalInterfaces)].map((each) =>
+  const legacy = [{ url, transport: preferredTransport ?? 'JSONRPC' }, ...listOf(additionalInterfaces)].map((each) =>
     placeOf(each.url, each.transport, oldVersion(protocolVersion, modern.length > 0), undefined),
   );
   const found = new Map<string, AgentInterface>();
@@ -164,15 +183,17 @@ function interfacesIn(raw: JsonObject): AgentInterface[] {
 
 /** The card's own version speaks for its members of 0.3; on a card of both shapes they are there for 0.3. */
 function oldVersion(protocolVersion: unknown, isHybrid: boolean): unknown {
-  return isHybrid || protocolVersion === undefined ? '0.3' : protocolVersion;
+  return isHybrid ? '0.3' : (protocolVersion ?? '0.3');
 }
 
 function listOf(value: unknown): JsonObject[] {
   return Array.isArray(value) ? value.map(objectOf).filter((each) => each !== undefined) : [];
 }
 
-function placeOf(url: unknown, binding: unknown, version: unknown, tenant: unknown): AgentInterface | undefined {
+function placeOf(url: unknown, transport: unknown, version: unknown, tenant: unknown): AgentInterface | undefined {
   const spoken = versionOf(version);
+  // As clients do it, whatever the case.
+  const binding = typeof transport === 'string' ? transport.toUpperCase() : undefined;
   const parsed = typeof url === 'string' ? URL.parse(url) : null;
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== '' || parsed.password !== '') return undefined;
   if (spoken === undefined || (binding !== 'JSONRPC' && binding !== 'HTTP+JSON')) return undefined;
@@ -207,8 +228,8 @@ function digestOf(value: unknown): string {
   return createHash('sha256').update(canonical(value)).digest('hex');
 }
 
-/** Equal for equal JSON, whatever the order of its members. */
-function canonical(value: unknown): string {
+/** Equal for equal JSON, whatever the order of its members (RFC 8785). */
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   const object = objectOf(value);
   if (object === undefined) return JSON.stringify(value) ?? 'null';

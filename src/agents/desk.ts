@@ -3,7 +3,7 @@ import type { AgentConfig, AgentNews, AgentQuestion } from '../core/agent.ts';
 import type { ExchangeFact } from '../core/exchange.ts';
 import { createNews } from './news.ts';
 import { AgentRegistry, type RegistryParts } from './registry.ts';
-import { type AgentService, type ServiceParts, createAgentService } from './service.ts';
+import { type AgentService, type ServiceParts, createAgentService } from './changes.ts';
 import { type ShelfParts, createShelf } from './shelf.ts';
 import { type TaskIndex, createTaskIndex } from './tasks.ts';
 

@@ -4,9 +4,12 @@
  */
 import { GatewayError } from '../core/errors.ts';
 import type { AgentConfig } from '../core/agent.ts';
-import { readCard } from './card.ts';
+import type { JSONWebKeySet } from 'jose';
+
+import { type AgentCardFacts, readCard } from './card.ts';
+import { verifyCard } from './card-signature.ts';
 import type { KnownCard } from './entry.ts';
-import type { Probe, ProbeResult } from './registry.ts';
+import type { Probe, ProbeResult, ProbeTarget } from './registry.ts';
 
 /** One GET. Rejects with a GatewayError where no whole answer came. */
 export type Get = (request: {
@@ -20,8 +23,6 @@ export type Get = (request: {
 export interface ProbeParts {
   get: Get;
   nowMs: () => number;
-  /** Whether the card's signatures hold; absent: nobody checks. */
-  verify?: (card: Readonly<Record<string, unknown>>) => Promise<KnownCard['signature']>;
 }
 
 const MAX_CARD_BYTES = 256 * 1024;
@@ -30,39 +31,66 @@ const NO_BODY = 0;
 const WELL_KNOWN = ['/.well-known/agent-card.json', '/.well-known/agent.json'];
 const ACCEPT = { accept: 'application/json, application/a2a+json;q=0.9, */*;q=0.5' };
 
-type Answer = { status: number; body: Buffer } | { error: GatewayError };
+type Answer = ({ status: number; body: Buffer } | { error: GatewayError }) & { latencyMs: number };
+type Ask = (url: string, maxBytes: number) => Promise<Answer>;
 
-export function createProbe({ get, nowMs, verify }: ProbeParts): Probe {
-  return async ({ config, url, card }) => {
-    const endsAtMs = nowMs() + config.health.timeoutMs;
-    const ask = async (at: string, maxBytes: number): Promise<Answer & { latencyMs: number }> => {
-      const startedMs = nowMs();
-      const timeoutMs = Math.max(1, endsAtMs - startedMs);
-      try {
-        const answer = await get({ url: at, headers: { ...ACCEPT, ...config.headers }, timeoutMs, maxBytes, config });
-        return { ...answer, latencyMs: nowMs() - startedMs };
-      } catch (thrown) {
-        const error = thrown instanceof GatewayError ? thrown : new GatewayError('internal', { cause: thrown });
-        return { error, latencyMs: nowMs() - startedMs };
-      }
-    };
-    const judged = (answer: Awaited<ReturnType<typeof ask>>): ProbeResult => verdictOf(answer, config);
-    if (config.health.url !== undefined) return judged(await ask(config.health.url, NO_BODY));
-    if (config.health.mode === 'url') return judged(await ask(url, NO_BODY));
-    for (const at of cardPlaces(config, url, card)) {
-      const answer = await ask(at, MAX_CARD_BYTES);
-      if ('error' in answer && !isAnswer(answer.error)) return judged(answer);
-      const read = 'body' in answer && answer.status < 300 ? readCard(answer.body) : undefined;
-      if (read?.ok !== true) continue;
-      const signature = read.card.signed ? await (verify?.(read.card.raw) ?? 'unverified') : 'none';
-      return { ...judged(answer), card: { url: at, facts: read.card, fetchedAtMs: nowMs(), signature } };
-    }
-    return judged(await ask(url, NO_BODY));
+export function createProbe(parts: ProbeParts): Probe {
+  return async (target) => {
+    const { config, url } = target;
+    const ask = asking(parts, config);
+    if (config.health.url !== undefined) return verdictOf(await ask(config.health.url, NO_BODY), config);
+    const byCard = config.health.mode === 'url' ? undefined : await lookForCard(parts, ask, target);
+    return byCard ?? verdictOf(await ask(url, NO_BODY), config);
   };
 }
 
+/** All that is asked shares the agent's time for a probe. */
+function asking({ get, nowMs }: ProbeParts, config: AgentConfig): Ask {
+  const endsAtMs = nowMs() + config.health.timeoutMs;
+  return async (url, maxBytes) => {
+    const startedMs = nowMs();
+    const timeoutMs = Math.max(1, endsAtMs - startedMs);
+    try {
+      const answer = await get({ url, headers: { ...ACCEPT, ...config.headers }, timeoutMs, maxBytes, config });
+      return { ...answer, latencyMs: nowMs() - startedMs };
+    } catch (thrown) {
+      const error = thrown instanceof GatewayError ? thrown : new GatewayError('internal', { cause: thrown });
+      return { error, latencyMs: nowMs() - startedMs };
+    }
+  };
+}
+
+/** Undefined: there is none, and something answered. */
+async function lookForCard(parts: ProbeParts, ask: Ask, { config, url, card }: ProbeTarget): Promise<ProbeResult | undefined> {
+  for (const at of cardPlaces(config, url, card)) {
+    const answer = await ask(at, MAX_CARD_BYTES);
+    if (endsSearch(answer, card)) return verdictOf(answer, config);
+    const read = 'body' in answer && answer.status < 300 ? readCard(answer.body) : undefined;
+    if (read?.ok !== true) continue;
+    const signature = await signatureOf(parts, read.card, config);
+    return { ...verdictOf(answer, config), card: { url: at, facts: read.card, fetchedAtMs: parts.nowMs(), signature } };
+  }
+  return undefined;
+}
+
+/** Nobody answers; or, where its card was a moment ago, an error is about the agent. */
+function endsSearch(answer: Answer, known: KnownCard | undefined): boolean {
+  return 'error' in answer ? !isAnswer(answer.error) : answer.status >= 500 && known !== undefined;
+}
+
+/** By the operator's keys only; key sets are asked for without the agent's credential. */
+function signatureOf({ get }: ProbeParts, { raw, signed }: AgentCardFacts, config: AgentConfig): Promise<KnownCard['signature']> {
+  if (!signed) return Promise.resolve('none');
+  const { timeoutMs } = config.health;
+  const jwksOf = async (url: string): Promise<JSONWebKeySet> => {
+    const { body } = await get({ url, headers: ACCEPT, timeoutMs, maxBytes: MAX_CARD_BYTES, config });
+    return JSON.parse(body.toString('utf8')) as JSONWebKeySet;
+  };
+  return verifyCard(raw, { urls: config.cardKeys, jwksOf });
+}
+
 /** In the order they are looked at. Of replicas each has its own. */
-export function cardPlaces({ cardUrl, replicas }: AgentConfig, url: string, card: KnownCard | undefined): string[] {
+function cardPlaces({ cardUrl, replicas }: AgentConfig, url: string, card: KnownCard | undefined): string[] {
   const base = url.replace(/[?#].*$/, '').replace(/\/+$/, '');
   const { origin } = new URL(url);
   const told = cardUrl === undefined ? [] : [replicas.length > 1 ? atOrigin(cardUrl, origin) : cardUrl];
@@ -82,7 +110,7 @@ function isAnswer({ code }: GatewayError): boolean {
   return code === 'upstream_bad_response' || code === 'upstream_incomplete';
 }
 
-function verdictOf(answer: Answer & { latencyMs: number }, { health }: AgentConfig): ProbeResult {
+function verdictOf(answer: Answer, { health }: AgentConfig): ProbeResult {
   const { latencyMs } = answer;
   const status =
     'error' in answer ? (isAnswer(answer.error) ? (answer.error.details.upstreamStatus ?? 200) : undefined) : answer.status;

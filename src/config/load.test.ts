@@ -340,11 +340,11 @@ describe('what is refused, with its line', () => {
 
 describe('what is not built yet', () => {
   it.each([
+    ['metrics: {}', 'metrics: `metrics` (a listener of its own for /metrics) is not built yet in this version; remove it'],
     [
-      'keys: [{ name: a, key: "${env:KEY}", agents: ["*"] }]',
-      'keys[0].agents: `agents` (grants of agents) is not built yet in this version; remove it',
+      'admin: { listen: 1 }',
+      'admin.listen: `listen` (a listener of its own for the control plane) is not built yet in this version; remove it',
     ],
-    ['agents: []', 'agents: `agents` (the agent registry) is not built yet in this version; remove it'],
   ])('%s', async (text, expected) => {
     expect(await complaints(text)).toEqual([expect.stringContaining(expected)]);
   });

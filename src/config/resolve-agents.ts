@@ -46,6 +46,7 @@ export function resolveAgent(settings: AgentSettings, { slotOf, timeZone }: Agen
     taskScope: settings.task_scope,
     failOpen: settings.fail_open,
     allowOrigins: settings.allow_origins,
+    cardKeys: settings.card_keys,
     health: {
       mode: health.mode,
       ...(health.url !== undefined && { url: health.url }),
@@ -74,10 +75,8 @@ function placeOf({
   const cardUrl =
     card_url ??
     (assistant === undefined ? undefined : `${base}/.well-known/agent-card.json?assistant_id=${encodeURIComponent(assistant)}`);
-  const found: ReplicaConfig[] = (replicas ?? [{ id: '0', url: url ?? base, weight: 1, drain: false }]).map((each) => ({
-    ...each,
-    url: at(each.url),
-  }));
+  const written: ReplicaConfig[] = replicas ?? [{ id: '0', url: url ?? base, weight: 1, drain: false }];
+  const found = written.map((each) => Object.assign({}, each, { url: at(each.url) }));
   return { url: at(url ?? base), ...(cardUrl !== undefined && { cardUrl }), replicas: found };
 }
 
@@ -99,7 +98,7 @@ function headersOf({ headers, api_key }: AgentSettings): Record<string, string> 
   ]);
 }
 
-type CapabilitySettings = NonNullable<AgentSettings['capabilities']> | Record<string, never>;
+type CapabilitySettings = Partial<NonNullable<AgentSettings['capabilities']>>;
 
 /** What somebody wrote that it cannot do: silence refuses nothing. */
 function refusalsOf({ task_cancellation, multi_turn, file_attachments }: CapabilitySettings): AgentConfig['refuses'] {
@@ -110,24 +109,17 @@ function refusalsOf({ task_cancellation, multi_turn, file_attachments }: Capabil
   };
 }
 
-function capabilitiesOf({
-  streaming = false,
-  push_notifications = false,
-  task_cancellation = false,
-  multi_turn = true,
-  file_attachments = false,
-  max_input_length,
-  input_types = [],
-  output_types = [],
-}: CapabilitySettings): AgentCapabilities {
+/** The seed's defaults. */
+function capabilitiesOf(settings: CapabilitySettings): AgentCapabilities {
+  const { streaming, push_notifications, task_cancellation, multi_turn, file_attachments, max_input_length } = settings;
   return {
-    streaming,
-    pushNotifications: push_notifications,
-    taskCancellation: task_cancellation,
-    multiTurn: multi_turn,
-    fileAttachments: file_attachments,
+    streaming: streaming === true,
+    pushNotifications: push_notifications === true,
+    taskCancellation: task_cancellation === true,
+    multiTurn: multi_turn !== false,
+    fileAttachments: file_attachments === true,
     ...(max_input_length !== undefined && { maxInputLength: max_input_length }),
-    inputTypes: input_types,
-    outputTypes: output_types,
+    inputTypes: settings.input_types ?? [],
+    outputTypes: settings.output_types ?? [],
   };
 }

@@ -17,7 +17,7 @@ const provider = text((name) => agentProviderProblem(name))
   );
 
 /** `AGENT_PROVIDER_UNSUPPORTED` is how callers of the API tell this refusal from others. */
-export function agentProviderProblem(name: string): string | undefined {
+function agentProviderProblem(name: string): string | undefined {
   const found = agentProviderNamed(name);
   if (found === undefined) return `Unknown agent provider: ${name.slice(0, 64)}`;
   const { adapter, label } = AGENT_PROVIDERS[found];
@@ -111,7 +111,9 @@ export const agentSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe('`false`: it takes no new work; tasks that exist can be read, cancelled and followed.'),
-  description: text((value) => (value.length > 4_096 ? 'has at most 4096 characters' : undefined)).exactOptional(),
+  description: text((value) => (value.length > 4_096 ? 'has at most 4096 characters' : undefined))
+    .exactOptional()
+    .describe('What it is for. Absent: as its card says.'),
   capabilities: capabilities.exactOptional(),
   rate_limit_rpm: int(0, 1_000_000_000).exactOptional().describe('The same as `limits.rpm`.'),
   limits: limits.exactOptional(),
@@ -143,11 +145,17 @@ export const agentSchema = z.strictObject({
     .max(16)
     .default([])
     .describe('Origins beside its own that its card may send calls to. Without it a card gives paths, never another place.'),
+  card_keys: z
+    .array(text(agentUrlProblem))
+    .max(8)
+    .default([])
+    .describe(
+      'URLs of JSON Web Key Sets whose keys sign its card; what came of it is shown. Absent: signatures are not checked.',
+    ),
   health,
 });
 
 export type AgentSettings = z.output<typeof agentSchema>;
-export type AgentInput = z.input<typeof agentSchema>;
 
 const NEVER_FORWARDED =
   /^(authorization|cookie|proxy-.*|x-api-key|x-goog-api-key|api-key|x-signalbox-.*|a2a-.*|traceparent|tracestate|baggage|accept.*)$/i;

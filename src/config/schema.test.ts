@@ -88,6 +88,7 @@ describe('gateway.example.yaml', () => {
     GROQ_API_KEY_2: 'g-2',
     ANTHROPIC_API_KEY: 'sk-b',
     CI_KEY: 'k-3f9a1c77e2b84d05',
+    SUPPORT_AGENT_KEY: 'agent-key-1',
     OIDC_CLIENT_SECRET: 'client-secret-0815',
     EVENTS_SECRET: 'whsec_PlKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx',
     GUARD_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',

@@ -107,6 +107,8 @@ export interface AgentConfig {
   failOpen: boolean;
   /** Origins that its card may send calls to, beside its own. */
   allowOrigins: readonly string[];
+  /** URLs of key sets whose keys sign its card. */
+  cardKeys: readonly string[];
   health: AgentHealthConfig;
   /** Limits and budgets of the agent, with their places. */
   rules?: Rules;

@@ -52,7 +52,7 @@ export async function openAgents(parts: AgentsParts): Promise<AgentDesk> {
 }
 
 /** As it was sent to the API, with what was sealed of it. Throws where it is not what the schema wants. */
-export function resolveStored(stored: StoredAgent, ring: Keyring, slots: Pick<SlotBook, 'slotOf'>): AgentConfig {
+function resolveStored(stored: StoredAgent, ring: Keyring, slots: Pick<SlotBook, 'slotOf'>): AgentConfig {
   const written = JSON.parse(stored.content) as object;
   const settings = agentSchema.parse({ ...written, ...openSecrets(ring, stored) });
   return { ...resolveAgent(settings, { slotOf: slots.slotOf }), outside: true };

@@ -67,8 +67,8 @@ export interface Running {
 /** How long the last facts and traces may take on their way out. */
 const CLOSE_MS = 2_000;
 
-/** Throws StartError for what the operator can mend; then nothing was written that a later start would miss. */
-export async function start(settings: StartSettings): Promise<Running> {
+/** What there is before anything is read of earlier runs, or served. */
+async function prepared(settings: StartSettings) {
   const dataDir = openDataDir(settings.dataDir);
   const firstRun = !('path' in settings.config);
   const minted = mintKeys({ dataDir: dataDir.path, pepper: dataDir.pepper, firstRun, random: randomBytes });
@@ -79,8 +79,14 @@ export async function start(settings: StartSettings): Promise<Running> {
   const first = valid(await control.config.loadFile());
   const configured = first.snapshot.server;
   const bound = await bind(configured);
-  let current = pinListener(first.snapshot, { configured, bound }).snapshot;
+  return { dataDir, firstRun, minted, late, storeThread, context, control, first, configured, bound };
+}
 
+/** Throws StartError for what the operator can mend; then nothing was written that a later start would miss. */
+export async function start(settings: StartSettings): Promise<Running> {
+  const { dataDir, firstRun, minted, late, storeThread, context, control, ...begun } = await prepared(settings);
+  const { first, configured, bound } = begun;
+  let current = pinListener(first.snapshot, { configured, bound }).snapshot;
   const { reader, reservations } = await readJournals({ dataDir, control, late, storeThread });
   const shared = createSharedOverview(bound.workers, Date.now());
   const snapshot = (): Snapshot => current;
@@ -91,40 +97,17 @@ export async function start(settings: StartSettings): Promise<Running> {
   const book = createPlaceBook({ ...shared, space: PLACE_SPACE, nowMs: Date.now });
   current = book.place(pinListener(layered.snapshot, { configured, bound }).snapshot);
   const directory = await openDirectory({ context, late, control, accounts: shared.accounts });
-  const agents = await openAgents({
-    ...context,
-    ...managedAgents(late),
-    control,
-    ring: context.kek.ring,
-    fill: directory.fill,
-  });
+  const { slots, kek } = context;
+  const { ring } = kek;
+  const agents = await openAgents({ ...context, ...agentsParts(late), control, ring, fill: directory.fill });
   late.agents = agents;
-  const managed = { control, store: storeThread.store, directory: directory.service, snapshot, ring: context.kek.ring };
+  const managed = { control, store: storeThread.store, directory: directory.service, agents, slots, snapshot, ring };
   const endUsers = endUserPlaces({ ...context, shared, rules: current.endUsers.rules, nowMs: Date.now });
   const people = createPeople(managed);
   const checks = createHealthChecks({ ...control, states: shared.targetStates, nowMs: Date.now, random: Math.random });
-  const crewParts = {
-    ...managed,
-    agents,
-    settings,
-    dataDir,
-    directory,
-    people,
-    endUsers,
-    reader,
-    shared,
-    reservations,
-    storeThread,
-  };
+  const crewParts = { ...managed, settings, dataDir, directory, people, endUsers, reader, shared, reservations, storeThread };
   const { supervisor, collected } = supervise(crewParts, late);
-  const controlServer = await openControl({
-    ...socketParts(settings, dataDir),
-    ...managed,
-    agents,
-    slots: context.slots,
-    people,
-    supervisor,
-  });
+  const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   checks.use(current);
@@ -218,7 +201,7 @@ async function inForce(
   return [...late, ...refused.map(({ worker }) => worker)];
 }
 
-function managedAgents(late: LateParts): Pick<Parameters<typeof openAgents>[0], 'snapshot' | 'tell'> {
+function agentsParts(late: LateParts): Pick<Parameters<typeof openAgents>[0], 'snapshot' | 'tell'> {
   return {
     snapshot: () => late.snapshot!(),
     tell: (news) => late.supervisor?.tell(news) ?? Promise.resolve(true),

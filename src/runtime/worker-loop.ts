@@ -52,10 +52,7 @@ export function runWorker(build: (context: WorkerContext) => DataPlane): void {
       plane.know(news);
       post({ type: 'directory_applied', version: news.version });
     },
-    agents: (news) => {
-      plane.knowAgents(news);
-      post({ type: 'agents_applied', version: news.version });
-    },
+    agents: (news) => post({ type: 'agents_applied', version: known(() => plane.knowAgents(news), news.version) }),
     listen: ({ address }) => {
       plane.listen(address).then(
         () => post({ type: 'listening' }),
@@ -76,6 +73,11 @@ export function runWorker(build: (context: WorkerContext) => DataPlane): void {
   port.on('message', (message: ToWorker) => (handlers[message.type] as (message: ToWorker) => void)(message));
   beat(shared);
   post({ type: 'booted' });
+}
+
+function known(take: () => void, version: number): number {
+  take();
+  return version;
 }
 
 function applied(apply: () => void): { error?: string } {

@@ -68,7 +68,8 @@ export function eventToRest(event: unknown): unknown {
   return event;
 }
 
-function taskTo({ kind: _, status, artifacts, history, ...rest }: JsonObject): JsonObject {
+function taskTo(task: JsonObject): JsonObject {
+  const { kind: _, status, artifacts, history, ...rest } = task;
   return {
     ...rest,
     status: statusTo(objectOf(status) ?? {}),
@@ -89,7 +90,8 @@ function stateTo(state: unknown): string {
   return `TASK_STATE_${(named === 'unknown' ? 'unspecified' : named).toUpperCase().replaceAll('-', '_')}`;
 }
 
-function messageTo({ kind: _, role, parts, ...rest }: JsonObject): JsonObject {
+function messageTo(message: JsonObject): JsonObject {
+  const { kind: _, role, parts, ...rest } = message;
   return {
     ...rest,
     role: role === 'agent' ? 'ROLE_AGENT' : 'ROLE_USER',

@@ -7,7 +7,7 @@ import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { AgentCard } from '@a2a-js/sdk';
 
 import type { AgentInterface } from '../../core/agent.ts';
-import { type JsonObject, type Operation, type ProtocolVersion, methodOf } from './methods.ts';
+import { type JsonObject, type Operation, type ProtocolVersion, isSend, methodOf } from './methods.ts';
 import { ProtocolError } from './protocol.ts';
 import { objectOf, seenIn } from './read.ts';
 
@@ -39,33 +39,61 @@ export function createTranslator(): Translator {
     async translate(call, upstream) {
       loading ??= loadSdk();
       const sdk = await loading;
-      const method = methodOf(call.version, call.operation);
-      if (method === undefined) throw new ProtocolError(-32601, `A2A ${call.version} has no such method`);
-      const handler = delegateTo(await transportTo(sdk, upstream));
-      const context = new sdk.ServerCallContext({ requestedVersion: call.version });
-      const request = { jsonrpc: '2.0', id: 1, method, params: call.params };
+      const { version, operation } = call;
+      const method = methodOf(version, operation);
+      if (method === undefined) throw new ProtocolError(-32601, `A2A ${version} has no such method`);
+      if (operation === 'list' && upstream.interface.version === '0.3') {
+        throw new ProtocolError(-32004, 'An agent of A2A 0.3 cannot list its tasks');
+      }
+      const talk: Talk = { sdk, call, failure: upstream.failure, isAsked: false };
+      const handler = delegateTo(await transportTo(sdk, upstream), talk);
+      const context = new sdk.ServerCallContext({ requestedVersion: version });
+      const request = { jsonrpc: '2.0', id: 1, method, params: paramsOf(call) };
       const answer = await (
-        call.version === '1.0' ? new sdk.JsonRpcTransportHandler(handler) : new sdk.LegacyJsonRpcTransportHandler(handler)
+        version === '1.0' ? new sdk.JsonRpcTransportHandler(handler) : new sdk.LegacyJsonRpcTransportHandler(handler)
       ).handle(request, context);
       if (Symbol.asyncIterator in answer) {
-        const events = resultsOf(answer, call, upstream);
-        return { events: call.version === '0.3' ? withFinal(events) : events };
+        const events = resultsOf(answer, talk);
+        return { events: version === '0.3' ? withFinal(events) : events };
       }
-      return { result: resultOf(answer, call, upstream) };
+      return { result: resultOf(answer, talk) };
     },
   };
 }
 
 async function loadSdk() {
-  const [{ JsonRpcTransportHandler, ServerCallContext }, { LegacyJsonRpcTransportHandler }, client] = await Promise.all([
-    import('@a2a-js/sdk/server'),
-    import('@a2a-js/sdk/compat/v0_3/server'),
-    import('@a2a-js/sdk/client'),
-  ]);
-  return { JsonRpcTransportHandler, ServerCallContext, LegacyJsonRpcTransportHandler, client };
+  const [{ JsonRpcTransportHandler, ServerCallContext }, { LegacyJsonRpcTransportHandler }, { A2AError }, client] =
+    await Promise.all([
+      import('@a2a-js/sdk/server'),
+      import('@a2a-js/sdk/compat/v0_3/server'),
+      import('@a2a-js/sdk/errors'),
+      import('@a2a-js/sdk/client'),
+    ]);
+  return { JsonRpcTransportHandler, ServerCallContext, LegacyJsonRpcTransportHandler, A2AError, client };
 }
 
 type Sdk = Awaited<ReturnType<typeof loadSdk>>;
+
+/** One call, and how far it came: an error of the SDK's own is the client's fault before the agent was asked, and the agent's after it. */
+interface Talk {
+  sdk: Sdk;
+  call: ClientCall;
+  failure: Upstream['failure'];
+  isAsked: boolean;
+  /** By the side that asks the agent. */
+  threw?: unknown;
+}
+
+/**
+ * A tenant is the interface's to name: one of the client's would lead to another agent behind the same endpoint. Agents of 0.3 wait for the end unless told not to,
+ * and so do both of their SDKs; to the translation, who says nothing does not wait.
+ */
+function paramsOf({ version, operation, params }: ClientCall): JsonObject {
+  const { tenant: _, ...rest } = params;
+  const configuration = objectOf(rest.configuration);
+  if (version === '1.0' || !isSend(operation) || configuration === undefined) return rest;
+  return { ...rest, configuration: { ...configuration, blocking: configuration.blocking !== false } };
+}
 
 const LEGACY = { legacyCompat: { enabled: true } };
 
@@ -97,74 +125,105 @@ function cardFor({ url, binding, version, tenant = '' }: AgentInterface): AgentC
 
 const ANYWHERE = cardFor({ url: 'http://agent.invalid', binding: 'JSONRPC', version: '1.0' });
 
-function delegateTo(transport: Transport): A2ARequestHandler {
+function delegateTo(transport: Transport, talk: Talk): A2ARequestHandler {
+  const { one, each } = asking(talk);
   return {
     getAgentCard: () => Promise.resolve(ANYWHERE),
-    getAuthenticatedExtendedAgentCard: (params) => transport.getExtendedAgentCard(params),
-    sendMessage: (params) => transport.sendMessage(params),
-    sendMessageStream: (params) => transport.sendMessageStream(params),
-    getTask: (params) => transport.getTask(params),
-    cancelTask: (params) => transport.cancelTask(params),
-    createTaskPushNotificationConfig: (params) => transport.createTaskPushNotificationConfig(params),
-    getTaskPushNotificationConfig: (params) => transport.getTaskPushNotificationConfig(params),
-    listTaskPushNotificationConfigs: (params) => transport.listTaskPushNotificationConfig(params),
-    deleteTaskPushNotificationConfig: (params) => transport.deleteTaskPushNotificationConfig(params),
-    resubscribe: (params) => transport.resubscribeTask(params),
-    listTasks: (params) => transport.listTasks(params),
+    getAuthenticatedExtendedAgentCard: one(async (params) => cardFrom(await transport.getExtendedAgentCard(params), talk.call)),
+    sendMessage: one((params) => transport.sendMessage(params)),
+    sendMessageStream: each((params) => transport.sendMessageStream(params)),
+    getTask: one((params) => transport.getTask(params)),
+    cancelTask: one((params) => transport.cancelTask(params)),
+    createTaskPushNotificationConfig: one((params) => transport.createTaskPushNotificationConfig(params)),
+    getTaskPushNotificationConfig: one((params) => transport.getTaskPushNotificationConfig(params)),
+    listTaskPushNotificationConfigs: one((params) => transport.listTaskPushNotificationConfig(params)),
+    deleteTaskPushNotificationConfig: one((params) => transport.deleteTaskPushNotificationConfig(params)),
+    resubscribe: each((params) => transport.resubscribeTask(params)),
+    listTasks: one((params) => transport.listTasks(params)),
+  };
+}
+
+/** The SDK tells a client of 0.3 of no card that has no place of 0.3. The places are the gateway's to rewrite. */
+function cardFrom(card: AgentCard, { version }: ClientCall): AgentCard {
+  if (version === '1.0') return card;
+  return { ...card, supportedInterfaces: card.supportedInterfaces.map((each) => ({ ...each, protocolVersion: '0.3' })) };
+}
+
+/** Notes that the agent is asked, and what came of it before the SDK words it anew. */
+function asking(talk: Talk) {
+  return {
+    one:
+      <Params, Result>(ask: (params: Params) => Promise<Result>) =>
+      async (params: Params): Promise<Result> => {
+        talk.isAsked = true;
+        try {
+          return await ask(params);
+        } catch (thrown) {
+          talk.threw = thrown;
+          throw thrown;
+        }
+      },
+    each: <Params, Item>(ask: (params: Params) => AsyncGenerator<Item, void, undefined>) =>
+      async function* events(params: Params): AsyncGenerator<Item, void, undefined> {
+        talk.isAsked = true;
+        try {
+          yield* ask(params);
+        } catch (thrown) {
+          talk.threw = thrown;
+          throw thrown;
+        }
+      },
   };
 }
 
 /** The result of an envelope. Throws the error that it holds, or what stood behind it. */
-function resultOf(envelope: object, { version }: ClientCall, { failure }: Upstream): unknown {
+function resultOf(envelope: object, talk: Talk): unknown {
   const { error, result } = envelope as { error?: unknown; result?: unknown };
   const told = objectOf(error);
   if (told === undefined) return result;
-  throw failure() ?? asProtocolError(told, version);
-}
-
-/** What only 1.0 has, clients of 0.3 do not get. */
-function asProtocolError({ code, message, data }: JsonObject, version: ProtocolVersion): ProtocolError {
-  const fits = Array.isArray(data) === (version === '1.0');
-  const text = typeof message === 'string' && message !== '' ? message : 'The agent gave no reason';
-  return new ProtocolError(typeof code === 'number' ? code : -32603, text, fits ? data : undefined);
+  throw errorOf(talk, told);
 }
 
 async function* resultsOf(
   envelopes: AsyncGenerator<object, void, undefined>,
-  call: ClientCall,
-  upstream: Upstream,
+  talk: Talk,
 ): AsyncGenerator<unknown, void, undefined> {
   try {
-    for await (const envelope of envelopes) yield resultOf(envelope, call, upstream);
+    for await (const envelope of envelopes) yield resultOf(envelope, talk);
   } catch (thrown) {
-    if (thrown instanceof ProtocolError) throw thrown;
-    throw upstream.failure() ?? protocolErrorOf(thrown);
+    throw thrown instanceof ProtocolError ? thrown : errorOf(talk, toldBy(thrown, talk));
   }
   // A body that broke off looks to the SDK like one that ended.
-  const failure = upstream.failure();
+  const failure = talk.failure();
   if (failure !== undefined) throw failure;
 }
 
-/** The SDK's own errors carry the code of their envelope, or are of a class that has one. */
-function protocolErrorOf(thrown: unknown): Error {
-  const { envelopeCode, message = '', name = '' } = thrown as { envelopeCode?: unknown; message?: string; name?: string };
-  if (typeof envelopeCode === 'number') return new ProtocolError(envelopeCode, message);
-  const code = Object.entries(CODES_BY_NAME).find(([word]) => name.includes(word))?.[1] ?? -32603;
-  return new ProtocolError(code, message === '' ? 'The agent gave no reason' : message);
+/** What went wrong, in the order of who knows best: the way to the agent, the agent, the SDK (which has `told`). */
+function errorOf(talk: Talk, told: JsonObject): Error {
+  const { sdk, call, failure, isAsked, threw } = talk;
+  const failed = failure();
+  if (failed !== undefined) return failed;
+  if (!isAsked)
+    return asProtocolError(told.code === -32603 ? { code: -32602, message: 'The params cannot be read' } : told, call);
+  // Within a stream the SDK's error is a plain one, the agent's own its cause.
+  const word = [threw, objectOf(threw)?.cause].find((each) => each instanceof sdk.A2AError);
+  if (word === undefined) return new ProtocolError(-32006, 'The answer of the agent cannot be used');
+  return asProtocolError(toldBy(word, talk), call);
 }
 
-const CODES_BY_NAME: Readonly<Record<string, number>> = {
-  TaskNotFound: -32001,
-  TaskNotCancelable: -32002,
-  PushNotificationNotSupported: -32003,
-  UnsupportedOperation: -32004,
-  ContentTypeNotSupported: -32005,
-  InvalidAgentResponse: -32006,
-  ExtendedAgentCardNotConfigured: -32007,
-  ExtensionSupportRequired: -32008,
-  VersionNotSupported: -32009,
-  RequestMalformed: -32602,
-};
+/** As the SDK would tell it to a client of that version. */
+function toldBy(thrown: unknown, { sdk, call }: Talk): JsonObject {
+  return call.version === '1.0'
+    ? { ...sdk.JsonRpcTransportHandler.mapToJSONRPCError(thrown) }
+    : { ...sdk.LegacyJsonRpcTransportHandler.mapToLegacyJSONRPCError(thrown) };
+}
+
+/** What only 1.0 has, clients of 0.3 do not get. */
+function asProtocolError({ code, message, data }: JsonObject, { version }: ClientCall): ProtocolError {
+  const fits = Array.isArray(data) === (version === '1.0');
+  const text = typeof message === 'string' && message !== '' ? message : 'The agent gave no reason';
+  return new ProtocolError(typeof code === 'number' ? code : -32603, text, fits ? data : undefined);
+}
 
 /**
  * 0.3 marks the last status of an interaction as final, also where the agent waits for the client; 1.0 just ends its stream. Whether such a status is the last shows with

@@ -35,7 +35,7 @@ export async function acceptAgent(
   }
   if (issues.length > 0) throw invalidInput(issues);
   const { open, secrets } = splitSecrets(settings as AgentSettings & { url?: string });
-  const sealed = sealSecrets(agents.ring, settings as { name: string }, secrets);
+  const sealed = sealSecrets(agents.ring, settings, secrets);
   const row: StoredAgent = {
     name: settings.name,
     kind: 'agent',
@@ -77,7 +77,7 @@ export function withoutMovedSecrets(
   patch: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   const known = new Set(addressesOf(before as AgentSettings).map(([, url]) => URL.parse(url)?.origin));
-  const isMoved = addressesOf(after as AgentSettings).some(([, url]) => !known.has(URL.parse(url)?.origin));
+  const isMoved = addressesOf(after).some(([, url]) => !known.has(URL.parse(url)?.origin));
   if (!isMoved || patch.api_key !== undefined) return after;
   const { secrets } = splitSecrets(after as { name: string; headers?: Record<string, string> });
   const { api_key: _, ...rest } = after;
@@ -87,12 +87,20 @@ export function withoutMovedSecrets(
   return { ...rest, headers: Object.fromEntries(headers) };
 }
 
-function addressesOf({ url, card_url, replicas = [], health, allow_origins = [] }: Partial<AgentSettings>): [string, string][] {
+function addressesOf({
+  url,
+  card_url,
+  replicas = [],
+  health,
+  allow_origins = [],
+  card_keys = [],
+}: Partial<AgentSettings>): [string, string][] {
   const all: [string, string | undefined][] = [
     ['url', url],
     ['card_url', card_url],
     ['health.url', health?.url],
     ...replicas.map((each, index): [string, string] => [`replicas[${index}].url`, each.url]),
+    ...card_keys.map((each, index): [string, string] => [`card_keys[${index}]`, each]),
     ...allow_origins.map((each, index): [string, string] => [`allow_origins[${index}]`, each]),
   ];
   return all.filter((each): each is [string, string] => typeof each[1] === 'string');

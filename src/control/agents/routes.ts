@@ -1,12 +1,10 @@
 /** The registry of agents over HTTP: registered, found, looked at, switched, counted. Writing is the admins'; a virtual key sees what it may call. */
 import * as z from 'zod';
 
-import type { AgentEntry } from '../../agents/entry.ts';
-import { selectAgents } from '../../agents/select.ts';
 import { agentSchema } from '../../config/schema-agent.ts';
-import { AGENT_STATES, agentProviderNamed, coversAgent } from '../../core/agent.ts';
+import { AGENT_STATES } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
-import { ADMINS, READERS, holdsAt } from '../contract/access.ts';
+import { ADMINS, READERS } from '../contract/access.ts';
 import type { Actor } from '../contract/actor.ts';
 import { pageOf, pageQuery, pathId, queryInt } from '../contract/fields.ts';
 import type { Services } from '../contract/ports.ts';
@@ -14,12 +12,12 @@ import { type Done, readRoute, writeRoute } from '../contract/route.ts';
 import { authorOf } from '../routes/entity-fields.ts';
 import { late } from '../routes/resource.ts';
 import { acceptAgent, patched, readSettings, requireVersion, settingsOf, withoutMovedSecrets, writableRow } from './input.ts';
+import { found, listAgents, seenBy, shownOf, visible } from './seen.ts';
 import {
   type AgentShown,
   agentStatsShown,
   agentStatsView,
   agentView,
-  callerView,
   operatorView,
   statsShown,
   statsView,
@@ -134,7 +132,7 @@ export const agentRoutes = [
     tag,
     access: admins,
     params,
-    body: z.record(z.string(), z.json()),
+    body: z.record(z.string(), z.unknown()),
     answer: { status: 200, schema: agentView },
     audit: 'agent.update',
     handle: async ({ actor, params, body, services, header }) => {
@@ -312,69 +310,6 @@ function switchRoute(word: 'enable' | 'disable', summary: string, enabled: boole
       return { body: view, change: { target: `agent:${params.agent}`, before, after: view }, ...late(inForce) };
     },
   });
-}
-
-interface ListQuery {
-  after?: string;
-  limit: number;
-  tag?: string[];
-  q?: string;
-  effective_state?: AgentShown['state'];
-  provider?: string;
-}
-
-function listAgents(
-  actor: Actor,
-  { after, limit, tag: tags, q, effective_state, provider, ...rest }: ListQuery,
-  services: Services,
-) {
-  const entries = services.agents.service.registry.list().filter((entry) => maySee(actor, entry));
-  const selected = selectAgents(entries, {
-    ...rest,
-    ...(provider !== undefined && { provider: agentProviderNamed(provider) ?? provider }),
-    ...(tags !== undefined && { tags }),
-    ...(q !== undefined && { text: q }),
-    ...(effective_state !== undefined && { effectiveState: effective_state }),
-  });
-  // Of a ranked list the cursor says how far it was read; of one by name, behind which name.
-  const from =
-    q === undefined ? selected.findIndex(({ config }) => after === undefined || config.name > after) : Number(after ?? 0);
-  const start = from < 0 || !Number.isSafeInteger(from) ? selected.length : from;
-  const page = selected.slice(start, start + limit);
-  const isLast = start + page.length >= selected.length;
-  const next = q === undefined ? page.at(-1)?.config.name : String(start + page.length);
-  return { data: page.map((entry) => seenBy(actor, entry, services)), next: isLast ? null : (next ?? null) };
-}
-
-function maySee(actor: Actor, { config }: AgentEntry): boolean {
-  if (actor.kind !== 'caller') return holdsAt(actor, {}, READERS);
-  return actor.grants.every((grants) => coversAgent(grants, config));
-}
-
-/** Throws not_found: what is not there and what the caller may not use look alike. */
-function visible(actor: Actor, name: string, services: Services): AgentEntry {
-  const entry = services.agents.service.registry.get(name);
-  if (entry === undefined || !maySee(actor, entry)) throw notFound(name);
-  return entry;
-}
-
-function found(name: string, services: Services): AgentEntry {
-  const entry = services.agents.service.registry.get(name);
-  if (entry === undefined) throw notFound(name);
-  return entry;
-}
-
-function notFound(name: string): GatewayError {
-  return new GatewayError('not_found', { details: { message: `Agent not found: ${name.slice(0, 64)}` } });
-}
-
-function seenBy(actor: Actor, entry: AgentEntry, services: Services): AgentShown {
-  return actor.kind === 'caller' ? callerView(entry, { baseUrl: services.agents.baseUrl() }) : shownOf(entry, services);
-}
-
-function shownOf(entry: AgentEntry, { agents }: Services): AgentShown {
-  const version = entry.origin === 'api' ? agents.service.stored(entry.config.name)?.version : undefined;
-  return operatorView(entry, { baseUrl: agents.baseUrl(), version });
 }
 
 async function write(accepted: Awaited<ReturnType<typeof acceptAgent>>, services: Services): Promise<Done<AgentShown>> {

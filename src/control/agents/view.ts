@@ -1,6 +1,7 @@
 /** Agents as the API shows them; snake_case, the seed's names where it has them. No secret is ever in it. */
 import * as z from 'zod';
 
+import type { CardSkill } from '../../agents/card.ts';
 import { type AgentEntry, effectiveStateOf, interfacesOf, lastCheckOf, stateOf } from '../../agents/entry.ts';
 import type { RegistryStats } from '../../agents/stats.ts';
 import { isSecretHeader } from '../../config/check-secrets.ts';
@@ -106,17 +107,15 @@ export function callerView(entry: AgentEntry, { baseUrl }: Pick<Shown, 'baseUrl'
     available: isAvailable(effective),
     description: config.description ?? card?.facts.description ?? null,
     tags: [...config.tags],
-    skills: (card?.facts.skills ?? []).map(({ id, name, description, tags, examples }) => ({
-      id,
-      name,
-      ...(description !== undefined && { description }),
-      tags: [...tags],
-      examples: [...examples],
-    })),
+    skills: (card?.facts.skills ?? []).map(skillView),
     streaming: card?.facts.streaming ?? config.capabilities.streaming,
     a2a_url: `${baseUrl}/a2a/${encodeURIComponent(config.name)}`,
     last_health_check: lastCheck === undefined ? null : isoOf(lastCheck),
   };
+}
+
+function skillView({ id, name, description, tags, examples }: CardSkill): z.output<typeof skill> {
+  return { id, name, ...(description !== undefined && { description }), tags: [...tags], examples: [...examples] };
 }
 
 export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {

@@ -1,7 +1,7 @@
 /** What handlers work with; composed in build-control.ts. A part that needs a further one adds its line here. */
 import type { Snapshot } from '../../config/snapshot.ts';
 import type { EventFact } from '../../core/fact.ts';
-import type { AgentService } from '../../agents/service.ts';
+import type { AgentService } from '../../agents/changes.ts';
 import type { TaskFilter, TaskPage } from '../../core/agent.ts';
 import type { SlotOf } from '../../core/rules.ts';
 import type { Keyring } from '../../lib/seal.ts';

@@ -110,9 +110,9 @@ function anyReplica({ replicas }: AgentView): ReplicaView {
 }
 
 /** One replica. Throws what it answered instead of a result; the client has nothing then, unless a stream had begun. */
-export async function attempt(answering: Answering, replica: ReplicaView): Promise<void> {
+async function attempt(answering: Answering, replica: ReplicaView): Promise<void> {
   const { exchange, response, side, work, baggage, finish } = answering;
-  const { call, view } = work;
+  const { call } = work;
   const upstream = interfaceFor(call, replica);
   Object.assign(work, { replica, upstream });
   const relaying: Relaying = {

@@ -1,6 +1,6 @@
 /** What goes to an agent beside its own headers: the protocol's, the operator's choice of the caller's, and where the call has come through. */
 import type { Exchange } from '../exchange.ts';
-import type { AgentWork } from './call.ts';
+import type { AgentCall, AgentWork } from './call.ts';
 
 /** The caller's key never goes on: whatever the operator lets through, names that carry one are not among them. */
 export function headersTo(
@@ -8,20 +8,23 @@ export function headersTo(
   { call, view, upstream }: AgentWork,
   baggage: string,
 ): Record<string, string> {
-  const { headers } = request;
+  const version = upstream?.version ?? call.version;
+  const extensions = request.headers['a2a-extensions'] ?? request.headers['x-a2a-extensions'];
   const sent: Record<string, string> = {
     accept: stream ? 'text/event-stream' : 'application/json, application/a2a+json',
-    'a2a-version': upstream?.version ?? call.version,
+    'a2a-version': version,
     baggage,
+    ...contentType(call),
   };
-  if (call.bytes !== undefined && call.bytes.length > 0) {
-    sent['content-type'] = call.form === 'rest' && call.version === '1.0' ? 'application/a2a+json' : 'application/json';
-  }
-  const extensions = headers['a2a-extensions'] ?? headers['x-a2a-extensions'];
-  if (typeof extensions === 'string') sent[upstream?.version === '0.3' ? 'x-a2a-extensions' : 'a2a-extensions'] = extensions;
+  if (typeof extensions === 'string') sent[version === '0.3' ? 'x-a2a-extensions' : 'a2a-extensions'] = extensions;
   for (const name of view.config.forwardHeaders) {
-    const value = headers[name];
+    const value = request.headers[name];
     if (typeof value === 'string') sent[name] = value;
   }
   return sent;
+}
+
+function contentType({ bytes, form, version }: AgentCall): Record<string, string> {
+  if (bytes === undefined || bytes.length === 0) return {};
+  return { 'content-type': form === 'rest' && version === '1.0' ? 'application/a2a+json' : 'application/json' };
 }

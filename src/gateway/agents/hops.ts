@@ -7,7 +7,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { GatewayError } from '../../core/errors.ts';
 
 const MEMBER = 'signalbox-hops';
-export const MAX_HOPS = 8;
+const MAX_HOPS = 8;
 const MAX_HEADER = 8_192;
 
 export interface Hops {

@@ -4,7 +4,8 @@
  */
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { objectOf, stateNamed } from '../../agents/a2a/read.ts';
-import type { TaskPage, TaskRecord } from '../../core/agent.ts';
+import type { JsonObject } from '../../agents/a2a/methods.ts';
+import type { AgentView, TaskFilter, TaskPage, TaskRecord } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
 import { interfaceFor } from './interfaces.ts';
@@ -23,27 +24,49 @@ export async function answerList(answering: Answering): Promise<void> {
   const { exchange, response, side, work, finish } = answering;
   const { call, view } = work;
   if (call.version !== '1.0') throw new ProtocolError(-32004, 'Listing tasks is a method of A2A 1.0');
-  const { pageSize = DEFAULT_PAGE, pageToken, status, contextId, historyLength, includeArtifacts } = call.params;
-  if (typeof pageSize !== 'number' || !Number.isInteger(pageSize) || pageSize < 1 || pageSize > MOST_PER_PAGE) {
-    throw new ProtocolError(-32602, `pageSize must be a whole number from 1 to ${MOST_PER_PAGE}`);
-  }
+  const { historyLength, includeArtifacts } = call.params;
   const who = ownerOfCaller(exchange.caller!, exchange.endUser);
-  const state = stateNamed(status);
-  const page = (await side.ask({
-    ask: 'tasks',
-    agent: view.name,
-    ...(view.config.taskScope === 'principal' && { owner: who.owner }),
-    ...(state !== undefined && state !== 'unspecified' && { state }),
-    ...(typeof contextId === 'string' && contextId !== '' && { context: contextId }),
-    ...(typeof pageToken === 'string' && pageToken !== '' && { after: pageToken }),
-    limit: pageSize,
-  })) as TaskPage;
+  const filter = filterOf(call.params, view, who.owner);
+  const page = (await side.ask({ ask: 'tasks', ...filter })) as TaskPage;
   const seen = page.rows.filter((record) => !record.task.startsWith('context:') && maySee(record, who, view.config.taskScope));
   const params = typeof historyLength === 'number' ? { historyLength } : {};
   const tasks = await inParallel(seen, (record) => taskNow(answering, record, params));
-  const shown = tasks.flatMap((task) => (task === undefined ? [] : [includeArtifacts === true ? task : withoutArtifacts(task)]));
+  const shown = tasks
+    .filter((task) => task !== undefined)
+    .map((task) => (includeArtifacts === true ? task : withoutArtifacts(task)));
   finish();
-  sendResult(exchange, response, call, { tasks: shown, nextPageToken: page.next ?? '', pageSize, totalSize: shown.length });
+  sendResult(exchange, response, call, {
+    tasks: shown,
+    nextPageToken: page.next ?? '',
+    pageSize: filter.limit,
+    totalSize: shown.length,
+  });
+}
+
+/** What a client asks for, of what is his. Throws -32602. */
+function filterOf(
+  { pageSize = DEFAULT_PAGE, pageToken, status, contextId }: JsonObject,
+  view: AgentView,
+  owner: string,
+): TaskFilter {
+  if (typeof pageSize !== 'number' || !Number.isInteger(pageSize) || pageSize < 1 || pageSize > MOST_PER_PAGE) {
+    throw new ProtocolError(-32602, `pageSize must be a whole number from 1 to ${MOST_PER_PAGE}`);
+  }
+  const named = stateNamed(status);
+  const state = named === 'unspecified' ? undefined : named;
+  return {
+    agent: view.name,
+    ...(view.config.taskScope === 'principal' && { owner }),
+    ...(state !== undefined && { state }),
+    ...given('context', contextId),
+    ...given('after', pageToken),
+    limit: pageSize,
+  };
+}
+
+/** The empty text is how protobuf writes what is absent. */
+function given(name: 'context' | 'after', value: unknown): { context?: string; after?: string } {
+  return typeof value === 'string' && value !== '' ? { [name]: value } : {};
 }
 
 /** Undefined: its replica does not know it any more, or cannot be asked now. */

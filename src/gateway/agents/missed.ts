@@ -11,12 +11,20 @@ export function missedIn(event: unknown): unknown[] {
   const task = wrapped ?? (whole?.kind === 'task' ? whole : undefined);
   if (task === undefined) return [event];
   const { id: taskId, contextId, status } = task;
-  const artifacts = Array.isArray(task.artifacts) ? task.artifacts : [];
   const ids = { taskId, contextId };
-  const updates = artifacts.map((artifact: unknown) => ({ ...ids, artifact, append: false, lastChunk: true }));
+  const updates = listOf(task.artifacts).map((artifact) => artifactUpdate(ids, artifact));
   if (wrapped !== undefined) {
-    return [...updates.map((artifactUpdate) => ({ artifactUpdate })), { statusUpdate: { ...ids, status } }];
+    return [...updates.map((update) => ({ artifactUpdate: update })), { statusUpdate: { ...ids, status } }];
   }
   const final = isTerminal(stateNamed(objectOf(status)?.state));
-  return [...updates.map((update) => ({ kind: 'artifact-update', ...update })), { kind: 'status-update', ...ids, status, final }];
+  const bare = updates.map((update) => Object.assign({ kind: 'artifact-update' }, update));
+  return [...bare, { kind: 'status-update', ...ids, status, final }];
+}
+
+function artifactUpdate(ids: object, artifact: unknown): object {
+  return { ...ids, artifact, append: false, lastChunk: true };
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }

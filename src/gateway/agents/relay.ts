@@ -13,7 +13,7 @@ import type { AgentCall, AgentWork } from './call.ts';
 import { type Reach, headOf, refusalOf } from './reach.ts';
 import { type EventWriter, sendWhole } from './reply.ts';
 
-export const MAX_EVENT_BYTES = 10 * 1024 * 1024;
+const MAX_EVENT_BYTES = 10 * 1024 * 1024;
 
 export interface Relaying {
   exchange: Exchange;
@@ -27,7 +27,7 @@ export interface Relaying {
 }
 
 /** Where the call goes at that interface. */
-export function urlOf({ rest }: AgentCall, interfaceUrl: string, query: string): string {
+function urlOf({ rest }: AgentCall, interfaceUrl: string, query: string): string {
   if (rest === undefined) return interfaceUrl;
   const [base = '', own = ''] = interfaceUrl.split('?');
   const asked = [own, query.replace(/^\?/, '')].filter((each) => each !== '').join('&');
@@ -164,22 +164,23 @@ const TELLING = Buffer.from('"status');
 
 /** A stream, event by event. Answers what the last telling event said; throws what ended it early. */
 export async function relayEvents(relaying: Relaying, answer: UpstreamAnswer, writer: EventWriter): Promise<Seen | undefined> {
-  const { work } = relaying;
   let last: Seen | undefined;
   for await (const event of readEvents(answer.body, { maxEventBytes: MAX_EVENT_BYTES })) {
-    if (last === undefined || event.includes(TELLING)) {
-      const data = dataOf(event);
-      if (data !== undefined) {
-        const seen = seenIn(eventResult(data, work));
-        work.answered = true;
-        await relaying.learn(seen);
-        if (seen?.state !== undefined || last === undefined) last = seen ?? last;
-        if (seen !== undefined && endsStream(seen)) relaying.finish();
-      }
-    }
+    if (last === undefined || event.includes(TELLING)) last = (await noteEvent(relaying, event)) ?? last;
     if (!(await writer.write(event))) return last;
   }
   return last;
+}
+
+/** What an event tells of its task, if anything; known everywhere before the client has it. */
+async function noteEvent(relaying: Relaying, event: Buffer): Promise<Seen | undefined> {
+  const data = dataOf(event);
+  if (data === undefined) return undefined;
+  const seen = seenIn(eventResult(data, relaying.work));
+  relaying.work.answered = true;
+  await relaying.learn(seen);
+  if (seen !== undefined && endsStream(seen)) relaying.finish();
+  return seen?.state === undefined && seen?.kind !== 'message' && seen?.kind !== 'artifact' ? undefined : seen;
 }
 
 function eventResult(data: string, work: AgentWork): unknown {

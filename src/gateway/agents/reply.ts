@@ -10,7 +10,7 @@ import { exchangeHeaders } from '../reply-headers.ts';
 import type { CallShape } from './call.ts';
 
 /** REST of 1.0 has a media type of its own (§11.2). */
-export function jsonType({ form, version }: Pick<CallShape, 'form' | 'version'>): string {
+function jsonType({ form, version }: Pick<CallShape, 'form' | 'version'>): string {
   return form === 'rest' && version === '1.0' ? 'application/a2a+json' : 'application/json';
 }
 
@@ -78,7 +78,7 @@ export function errorEvent(shape: CallShape, thrown: unknown): string {
   return `data: ${JSON.stringify(body)}\n\n`;
 }
 
-export function streamHead(exchange: Exchange): OutgoingHttpHeaders {
+function streamHead(exchange: Exchange): OutgoingHttpHeaders {
   return {
     ...exchangeHeaders(exchange),
     'content-type': 'text/event-stream',

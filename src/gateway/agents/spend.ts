@@ -14,7 +14,7 @@ export interface AgentSpend {
 }
 
 /** All that the money of the call belongs to. */
-export function agentScopes({ caller }: Exchange, agent: string): Scope[] {
+function agentScopes({ caller }: Exchange, agent: string): Scope[] {
   return [...(caller?.scopes ?? []), `agent:${agent}`];
 }
 

@@ -67,31 +67,48 @@ export async function learn(exchange: Exchange, work: AgentWork, seen: Seen | un
   const { view, replica } = work;
   if (seen.context !== undefined) work.context = seen.context;
   if (seen.state !== undefined) work.taskState = seen.state;
-  // An answer that is no task still belongs to a conversation, whose next word must find the way.
-  const id = seen.task ?? (seen.kind === 'message' && seen.context !== undefined ? `context:${seen.context}` : undefined);
+  const id = idOf(seen);
   if (id === undefined || replica === undefined || work.task === id) return;
   work.task = id;
-  const key = `${view.name}\n${id}`;
-  if (work.record?.task === id || side.tasks.get(key) !== undefined) return;
-  const atMs = exchange.plane.nowMs();
+  if (work.record?.task === id || side.tasks.get(`${view.name}\n${id}`) !== undefined) return;
+  await writeDown(exchange, work, { id, replica: replica.id, seen }, side);
+}
+
+/** An answer that is no task still belongs to a conversation, whose next word must find the way. */
+function idOf({ kind, task, context }: Seen): string | undefined {
+  return task ?? (kind === 'message' && context !== undefined ? `context:${context}` : undefined);
+}
+
+interface Found {
+  id: string;
+  replica: string;
+  seen: Seen;
+}
+
+async function writeDown(exchange: Exchange, work: AgentWork, { id, replica, seen }: Found, side: AgentSide): Promise<void> {
+  const { plane, caller, endUser } = exchange;
+  const { view, context } = work;
+  const who = ownerOfCaller(caller!, endUser);
+  const atMs = plane.nowMs();
   const record: TaskRecord = {
     agent: view.name,
     task: id,
-    ...(work.context !== undefined && { context: work.context }),
-    replica: replica.id,
-    ...ownerOfCaller(exchange.caller!, exchange.endUser),
+    ...(context !== undefined && { context }),
+    replica,
+    ...who,
     state: seen.state ?? (seen.kind === 'message' ? 'message' : 'unknown'),
     createdAtMs: atMs,
     updatedAtMs: atMs,
   };
-  work.record = record;
-  side.tasks.set(key, record);
-  exchange.plane.record({ kind: 'agent_task', id: exchange.id, atMs, record });
-  await exchange.plane.commit();
+  plane.record({ kind: 'agent_task', id: exchange.id, atMs, record });
+  await plane.commit();
   const inForce = (await side.ask({ ask: 'learn', record })) as TaskRecord;
-  if (maySee(inForce, ownerOfCaller(exchange.caller!, exchange.endUser), view.config.taskScope)) return;
-  side.tasks.set(key, inForce);
-  throw new ProtocolError(-32006, 'The agent answered with a task that is not yours');
+  side.tasks.set(`${view.name}\n${id}`, inForce);
+  // Whoever names another one's task as its answer has mixed them up, or means harm.
+  if (!maySee(inForce, who, view.config.taskScope)) {
+    throw new ProtocolError(-32006, 'The agent answered with a task that is not yours');
+  }
+  work.record = inForce;
 }
 
 /** The call is over: how its task stands now. */
