@@ -58,7 +58,13 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
           void news.publish();
           return true;
         case 'trial':
-          return registry.admitTrial(question.agent, question.replica);
+          if (registry.admitTrial(question.agent, question.replica)) return true;
+          await registry.trialEnded(question.agent, question.replica);
+          void news.publish();
+          return false;
+        case 'observe':
+          registry.observeCall(question.agent, question.call);
+          return news.publish();
         case 'learn':
           return tasks.learn(question.record);
         case 'task':

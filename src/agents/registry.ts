@@ -5,7 +5,7 @@
 import {
   type AgentConfig,
   type AgentState,
-  type CallVerdict,
+  type ObservedCall,
   agentNameProblem,
   agentUrlProblem,
   isAvailable,
@@ -15,7 +15,7 @@ import type { NanoUsd } from '../core/money.ts';
 import { isSamePlace, mayReplace } from './compare.ts';
 import { type AgentEntry, type AgentOrigin, type KnownCard, newEntry, stateOf } from './entry.ts';
 import { type RegistryStats, statsOf } from './stats.ts';
-import { type Observation, type ProbeVerdict, mayTry, next } from './state.ts';
+import { type Observation, type ProbeVerdict, isBeingTried, mayTry, next } from './state.ts';
 
 export interface ProbeTarget {
   config: AgentConfig;
@@ -50,13 +50,6 @@ export type AgentEvent =
   | { kind: 'state'; agent: string; from: AgentState; to: AgentState; reason: string | undefined }
   | { kind: 'card_changed'; agent: string };
 
-export interface ObservedCall {
-  generation: number;
-  caller: string;
-  message?: number | undefined;
-  verdicts: readonly { replica: string; verdict: CallVerdict; unreachable?: true }[];
-}
-
 /** However many agents there are, so many are looked at at once. */
 const AT_ONCE = 16;
 /** Each wait is up to a tenth longer or shorter, so that agents of one start spread. */
@@ -64,6 +57,9 @@ const JITTER = 0.1;
 /** After that many bad probes in a row an agent is looked at less and less often, down to this. */
 const PATIENT_PROBES = 10;
 const SLOWEST_MS = 300_000;
+/** So long others wait for what the one finds out that tries an Unhealthy replica. */
+const TRIAL_MS = 2_000;
+const TRIAL_TURN_MS = 20;
 
 export class AgentRegistry {
   private readonly agents = new Map<string, AgentEntry>();
@@ -250,6 +246,16 @@ export class AgentRegistry {
       return false;
     replica.health = next(replica.health, { kind: 'trial', atMs }, entry.config.health);
     return true;
+  }
+
+  /** While a trial is under way: resolves once it has changed the state, or has taken too long. */
+  async trialEnded(name: string, replicaId: string): Promise<void> {
+    const endsAtMs = this.parts.nowMs() + TRIAL_MS;
+    const isUnderWay = (): boolean => {
+      const health = this.agents.get(name)?.replicas.get(replicaId)?.health;
+      return health !== undefined && isBeingTried(health, this.parts.nowMs() - TRIAL_MS);
+    };
+    while (isUnderWay() && this.parts.nowMs() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, TRIAL_TURN_MS));
   }
 
   /** The operator has seen the other card and wants it. Throws not_found, and conflict where none waits. */

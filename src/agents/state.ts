@@ -18,6 +18,8 @@ export interface Health {
   /** Calls in a row that did not get through, and from whom: two are enough to know. */
   hard: number;
   hardBy: readonly string[];
+  /** Nobody could be reached: what a probe can disprove. */
+  unreachable?: true;
   /** Calls in a row that failed there, and the message of the last one. */
   soft: number;
   softMessage?: number;
@@ -92,6 +94,11 @@ export function mayTry({ state, trialAtMs = -Infinity }: Health, atMs: number, i
   return state === 'unhealthy' && atMs - trialAtMs >= intervalMs;
 }
 
+/** A trial was let through since then, and nothing has come of it yet. */
+export function isBeingTried({ state, trialAtMs = -Infinity, failedAtMs = -Infinity }: Health, sinceMs: number): boolean {
+  return state === 'unhealthy' && trialAtMs > sinceMs && failedAtMs < trialAtMs;
+}
+
 /** Best first; the state of an agent is that of its best replica. */
 export function rankOf({ state, reason }: { state: AgentState; reason?: StateReason | undefined }): number {
   if (state === 'degraded') return reason === 'unverified' ? 1 : 2;
@@ -124,8 +131,10 @@ function afterBadProbe(health: Health, { atMs, verdict }: Probe, { unhealthyThre
   return to(witnessed, 'unhealthy', verdict === 'failing' ? 'errors' : 'unreachable');
 }
 
-function afterGoodProbe(health: Health, { atMs, verdict }: Probe, { healthyThreshold }: HealthRules): Health {
+function afterGoodProbe(health: Health, probe: Probe, { healthyThreshold }: Pick<HealthRules, 'healthyThreshold'>): Health {
+  const { atMs, verdict } = probe;
   if (health.state === 'unhealthy' && health.goodProbes < healthyThreshold) return health;
+  if (health.unreachable === true) return afterGoodProbe(reached(health), probe, { healthyThreshold });
   // Calls failed a moment ago: that something answers a GET does not mend them.
   if (isRecent(health.failedAtMs, atMs) && (health.hard >= FAILURES || health.soft >= FAILURES)) {
     return to(health, 'degraded', health.reason === 'slow' ? 'slow' : 'errors');
@@ -133,6 +142,12 @@ function afterGoodProbe(health: Health, { atMs, verdict }: Probe, { healthyThres
   if (verdict === 'ok') return to(health, 'healthy');
   if (isRecent(health.succeededAtMs, atMs)) return health;
   return to(health, 'degraded', verdict === 'refused' ? 'errors' : verdict === 'slow' ? 'slow' : 'unverified');
+}
+
+/** It can be connected to, after all. */
+function reached(health: Health): Health {
+  const { unreachable: _, failedAtMs: __, ...rest } = health;
+  return { ...rest, hard: 0, hardBy: [] };
 }
 
 function afterCall(health: Health, call: Call): Health {
@@ -149,7 +164,7 @@ function afterCall(health: Health, call: Call): Health {
 }
 
 function afterSuccess(health: Health, { atMs }: Call): Health {
-  const { softMessage: _, failedAtMs: __, ...rest } = health;
+  const { softMessage: _, failedAtMs: __, unreachable: ___, ...rest } = health;
   const wasMisjudged = health.state === 'unhealthy' && health.reason === 'errors' && health.badProbes > 0;
   const well: Health = { ...rest, hard: 0, hardBy: [], soft: 0, succeededAtMs: atMs };
   if (wasMisjudged) well.getTellsNothing = true;
@@ -158,7 +173,14 @@ function afterSuccess(health: Health, { atMs }: Call): Health {
 
 /** It did not get through. From one caller alone that could be the caller's own way, where others get through. */
 function afterHard(health: Health, { caller, atMs, unreachable }: Call): Health {
-  const failed = { ...health, hard: health.hard + 1, hardBy: withCaller(health.hardBy, caller), failedAtMs: atMs };
+  const { unreachable: _, ...rest } = health;
+  const failed: Health = {
+    ...rest,
+    hard: health.hard + 1,
+    hardBy: withCaller(health.hardBy, caller),
+    failedAtMs: atMs,
+    ...(unreachable === true && { unreachable }),
+  };
   if (failed.hard < FAILURES || failed.state === 'disabled') return failed;
   if (failed.hardBy.length < 2 && failed.callers.length >= 2) return failed;
   return to(failed, 'unhealthy', unreachable === true ? 'unreachable' : 'errors');

@@ -184,6 +184,15 @@ export interface TaskRecord {
 /** How a call went, as far as it says something of the agent. `none`: the caller's own error. `lost`: whether it arrived is not known. */
 export type CallVerdict = 'ok' | 'hard' | 'slow' | 'failing' | 'none';
 
+export interface ObservedCall {
+  generation: number;
+  /** Of the key. */
+  caller: string;
+  /** Equal ones are the same message. */
+  message?: number | undefined;
+  verdicts: readonly { replica: string; verdict: CallVerdict; unreachable?: true }[];
+}
+
 /** What the data plane records of a call to an agent, beside what it records of every exchange. */
 export interface AgentCallFact {
   agent: string;
@@ -236,9 +245,11 @@ function redacted(url: string): string {
 export type AgentQuestion =
   /** That it be looked at, if nobody has; its news come before the answer. */
   | { ask: 'look'; agent: string }
-  /** Whether one send may try an Unhealthy replica: boolean. */
+  /** Whether one send may try an Unhealthy replica: boolean. False comes once the trial under way has ended. */
   | { ask: 'trial'; agent: string; replica: string }
-  /** That every worker can know of the task from now on. */
+  /** What a trial has shown, before its caller has the answer: whoever asks next finds the agent as it is. */
+  | { ask: 'observe'; agent: string; call: ObservedCall }
+  /** That every worker can know of the task from now on. Answers the record in force. */
   | { ask: 'learn'; record: TaskRecord }
   /** TaskRecord or undefined. */
   | { ask: 'task'; agent: string; task: string }

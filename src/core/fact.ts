@@ -93,7 +93,7 @@ export interface BodyFact {
 
 /**
  * Whose a task is, where it lives and how it stands. Written before the client hears of the task, and again with a later state; of several the one updated last holds, but
- * for whose it is and where it lives, which the first one says.
+ * for whose it is and where it lives, which the one created first says; in whatever order they are imported.
  */
 export interface AgentTaskFact {
   kind: 'agent_task';

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
+import type { Caller } from '../core/directory.ts';
 import { GatewayError } from '../core/errors.ts';
 import { DEFAULT_TIMEOUTS } from '../core/target.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
@@ -111,10 +112,21 @@ interface Relayed {
 /** Set by us alone: nothing of a request's own headers goes to the control plane but those named above. */
 const AGENT_GRANTS_HEADER = 'x-signalbox-agent-grants';
 
+async function callerOf(plane: Plane, headers: EdgeRequest['headers'], clientIp: string): Promise<Caller | undefined> {
+  try {
+    return await plane.line().authenticate(headers, plane.nowMs(), clientIp);
+  } catch (thrown) {
+    if (thrown instanceof GatewayError && thrown.status === 401) return undefined;
+    throw thrown;
+  }
+}
+
 /** Virtual keys are known to the workers. Whoever manages is not asked for one. */
 async function agentGrants(plane: Plane, { path, headers, clientIp }: EdgeRequest): Promise<string | undefined> {
   if (!path.startsWith('/v1/agents') || senderOf(plane, headers) !== 'stranger') return undefined;
-  const caller = await plane.line().authenticate(headers, plane.nowMs(), clientIp);
+  const caller = await callerOf(plane, headers, clientIp);
+  // Whoever proves nothing hears it from the control plane, like everybody there.
+  if (caller === undefined) return undefined;
   return JSON.stringify({ key: caller.key.id, grants: agentGrantsOf(caller) });
 }
 

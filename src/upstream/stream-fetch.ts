@@ -1,6 +1,8 @@
 /** The `fetch` for libraries that read streams: the same way out as everything, with bodies that flow as fast as they are read. */
+import type { GatewayError } from '../core/errors.ts';
+import { badResponse } from './failure.ts';
 import type { FetchInit } from './fetch.ts';
-import type { Dispatched, UpstreamBody } from './types.ts';
+import type { Dispatched, UpstreamAnswer, UpstreamBody } from './types.ts';
 
 export interface StreamFetchRequest {
   url: string;
@@ -22,36 +24,77 @@ export type StreamFetch = (url: string, init?: FetchInit) => Promise<Response>;
 /** Statuses whose Response must have no body. */
 const BODILESS = new Set([204, 205, 304]);
 
-/** Rejects with the GatewayError of what did not arrive. */
+/** Libraries hold an answer that is no stream until it is whole: beyond this it is none. */
+const MAX_WHOLE_BYTES = 10 * 1024 * 1024;
+
+/** Rejects with the GatewayError of what did not arrive, or cannot be a Response. */
 export function createStreamFetch({ dispatch, onFailure }: StreamFetchParts): StreamFetch {
   return async (url, init = {}) => {
     const { method = 'GET', body, signal } = init;
     signal?.throwIfAborted();
     const headers = Object.fromEntries(new Headers(init.headers));
     const stream = headers.accept?.includes('text/event-stream') === true;
-    const sent = dispatch({ url, method, headers, body: typeof body === 'string' ? Buffer.from(body) : undefined, stream });
+    const sent = dispatch({ url, method, headers, body: bytesOf(body), stream });
     signal?.addEventListener('abort', () => sent.abort(), { once: true });
     const answer = await sent.answer;
-    if (answer.failed) {
-      onFailure?.(answer.error);
-      throw answer.error;
-    }
-    const flat = Object.entries(answer.headers).flatMap(([name, value]): [string, string][] =>
-      value === undefined ? [] : [value].flat().map((each) => [name, each]),
-    );
-    const { status } = answer;
-    if (BODILESS.has(status)) answer.body.abort();
-    return new Response(BODILESS.has(status) ? null : flowing(answer.body, onFailure), { status, headers: flat });
+    if (!answer.failed) return responseOf(answer, stream, onFailure);
+    onFailure?.(answer.error);
+    throw answer.error;
   };
 }
 
-function flowing(body: UpstreamBody, onFailure: StreamFetchParts['onFailure']): ReadableStream<Uint8Array> {
+function bytesOf(body: unknown): Buffer | undefined {
+  if (body === undefined || body === null) return undefined;
+  if (typeof body === 'string') return Buffer.from(body);
+  throw new TypeError('only text can be sent');
+}
+
+function responseOf(
+  { status, headers, body }: UpstreamAnswer,
+  stream: boolean,
+  onFailure: StreamFetchParts['onFailure'],
+): Response {
+  // HTTP lets a server send any three digits.
+  if (status > 599) {
+    const error = badResponse(`its status is ${status}`, status);
+    body.abort();
+    onFailure?.(error);
+    throw error;
+  }
+  const flat = Object.entries(headers).flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [value].flat().map((each) => [name, each]),
+  );
+  if (BODILESS.has(status)) body.abort();
+  const flows = stream && status < 400 && /^text\/event-stream/i.test(headers['content-type'] ?? '');
+  const limits = { maxBytes: flows ? Infinity : MAX_WHOLE_BYTES, onFailure };
+  return new Response(BODILESS.has(status) ? null : flowing(body, limits), { status, headers: flat });
+}
+
+interface FlowLimits {
+  maxBytes: number;
+  onFailure: StreamFetchParts['onFailure'];
+}
+
+function flowing(body: UpstreamBody, { maxBytes, onFailure }: FlowLimits): ReadableStream<Uint8Array> {
   let isPaused = false;
   let isOver = false;
+  let bytes = 0;
   return new ReadableStream<Uint8Array>({
     start(controller) {
+      const fail = (error: GatewayError): void => {
+        if (isOver) return;
+        isOver = true;
+        onFailure?.(error);
+        controller.error(error);
+      };
       body.consume({
         data(chunk) {
+          bytes += chunk.length;
+          if (bytes > maxBytes) {
+            fail(badResponse(`it is larger than ${maxBytes} bytes`));
+            body.abort();
+            return false;
+          }
           controller.enqueue(chunk);
           isPaused = (controller.desiredSize ?? 0) <= 0;
           return !isPaused;
@@ -60,12 +103,7 @@ function flowing(body: UpstreamBody, onFailure: StreamFetchParts['onFailure']): 
           isOver = true;
           controller.close();
         },
-        fail(error) {
-          if (isOver) return;
-          isOver = true;
-          onFailure?.(error);
-          controller.error(error);
-        },
+        fail,
       });
     },
     pull() {

@@ -34,7 +34,7 @@ async function setUp(store: Store, pace: { sweepMs?: number; manyChanges?: numbe
     for (const change of changes) index.change(change);
   };
   const { accounts } = createSharedOverview(1, Date.now());
-  const snapshot = { keys: [] as KeyEntry[], rules: NO_RULES } as unknown as Snapshot;
+  const snapshot = { keys: [] as KeyEntry[], rules: NO_RULES, agents: [] } as unknown as Snapshot;
   const slots = createSlotBook(SLOT_SPACE, Date.now);
   const directory = createDirectory({
     store,
@@ -133,7 +133,7 @@ forEachStore((_kind, open) => {
       ...more,
     });
     const keys = [key('fine', { principal: user.id }), key('lost', { principal: 'usr_none', team: 'team_none' })];
-    await directory.prepare({ keys, rules: NO_RULES } as unknown as Snapshot);
+    await directory.prepare({ keys, rules: NO_RULES, agents: [] } as unknown as Snapshot);
     expect(told.warned).toEqual([
       { key: 'lost', missing: 'usr_none' },
       { key: 'lost', missing: 'team_none' },

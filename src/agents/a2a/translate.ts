@@ -207,15 +207,25 @@ function errorOf(talk: Talk, told: JsonObject): Error {
     return asProtocolError(told.code === -32603 ? { code: -32602, message: 'The params cannot be read' } : told, call);
   // Within a stream the SDK's error is a plain one, the agent's own its cause.
   const word = [threw, objectOf(threw)?.cause].find((each) => each instanceof sdk.A2AError);
-  if (word === undefined) return new ProtocolError(-32006, 'The answer of the agent cannot be used');
-  return asProtocolError(toldBy(word, talk), call);
+  if (word !== undefined) return asProtocolError(toldBy(word, talk), call);
+  const [, message, code] = (threw instanceof Error && NAMELESS.exec(threw.message)) || [];
+  if (code !== undefined) return asProtocolError({ code: Number(code), message }, call);
+  return new ProtocolError(-32006, 'The answer of the agent cannot be used');
 }
+
+/** How the SDK words errors of 0.3's REST that it has no class for, -32603 and -32601 among them. */
+const NAMELESS = /^REST error: (.*) \(Code: (-\d{1,6})\)/s;
 
 /** As the SDK would tell it to a client of that version. */
 function toldBy(thrown: unknown, { sdk, call }: Talk): JsonObject {
-  return call.version === '1.0'
-    ? { ...sdk.JsonRpcTransportHandler.mapToJSONRPCError(thrown) }
-    : { ...sdk.LegacyJsonRpcTransportHandler.mapToLegacyJSONRPCError(thrown) };
+  const told: JsonObject =
+    call.version === '1.0'
+      ? { ...sdk.JsonRpcTransportHandler.mapToJSONRPCError(thrown) }
+      : { ...sdk.LegacyJsonRpcTransportHandler.mapToLegacyJSONRPCError(thrown) };
+  const status = objectOf(thrown)?.statusCode;
+  const isOurs = told.code === -32603 && typeof status === 'number' && status >= 400 && status < 500;
+  // REST of 1.0 without a reason that is known: the status says whose fault it is.
+  return isOurs ? { code: status === 404 ? -32601 : -32602, message: told.message } : told;
 }
 
 /** What only 1.0 has, clients of 0.3 do not get. */

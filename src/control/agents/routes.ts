@@ -35,6 +35,11 @@ const state = z.enum(AGENT_STATES);
 const tagList = z.union([z.string().max(64), z.array(z.string().max(64)).max(16)]).transform((tags) => [tags].flat());
 const tag = 'agents';
 
+/** Any field of an agent; what is in them is checked once they are merged. */
+const patch = z.strictObject(
+  Object.fromEntries(Object.keys(agentSchema.shape).map((name) => [name, z.unknown().exactOptional()])),
+);
+
 export const agentRoutes = [
   readRoute({
     path: '/v1/agents',
@@ -132,7 +137,7 @@ export const agentRoutes = [
     tag,
     access: admins,
     params,
-    body: z.record(z.string(), z.unknown()),
+    body: patch,
     answer: { status: 200, schema: agentView },
     audit: 'agent.update',
     handle: async ({ actor, params, body, services, header }) => {

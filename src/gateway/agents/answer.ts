@@ -46,10 +46,11 @@ async function answerFromAny(answering: Answering): Promise<void> {
   let last: unknown;
   for (;;) {
     work.view = await lookedAt(side, work.view);
-    const replica = await chooseReplica(exchange, work.view, { side, tried }).catch((thrown: unknown) => {
+    const { replica, trial } = await chooseReplica(exchange, work.view, { side, tried }).catch((thrown: unknown) => {
       throw last ?? thrown;
     });
     tried.add(replica.id);
+    if (trial === true) work.trial = true;
     try {
       return await attempt(answering, replica);
     } catch (thrown) {
@@ -120,7 +121,10 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     work,
     reach: reachOf(exchange, work, replica, side),
     headers: headersTo(exchange, work, baggage),
-    learn: (seen) => learn(exchange, work, seen, side),
+    learn: async (seen) => {
+      await learn(exchange, work, seen, side);
+      await tellTrial(exchange, work, side);
+    },
     finish,
   };
   try {
@@ -133,4 +137,18 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     judge(work, replica.id, exchange, thrown);
     throw thrown;
   }
+}
+
+/** Before the caller has its answer: what it asks next, of whichever worker, must find the agent as it is. */
+async function tellTrial({ caller }: Exchange, work: AgentWork, side: AgentSide): Promise<void> {
+  if (work.trial !== true) return;
+  delete work.trial;
+  const { view, replica, messageHash } = work;
+  const call = {
+    generation: view.generation,
+    caller: caller!.key.id,
+    message: messageHash,
+    verdicts: [{ replica: replica!.id, verdict: 'ok' as const }],
+  };
+  await side.ask({ ask: 'observe', agent: view.name, call });
 }

@@ -49,6 +49,8 @@ export interface AgentWork {
   record?: TaskRecord;
   replica?: ReplicaView;
   upstream?: AgentInterface;
+  /** Its replica is Unhealthy, and this call finds out; until that is told. */
+  trial?: true;
   /** The agent has said something that is an answer. */
   answered?: true;
   task?: string;

@@ -13,23 +13,45 @@ export function ownerOf(view: AgentView, replicaId: string): ReplicaView {
 }
 
 /**
- * For new work. `tried`: replicas that did not take it. An Unhealthy replica gets one send per interval, which finds out. Throws agent_disabled, agent_unavailable.
+ * For new work. An Unhealthy replica gets one send per interval, which finds out. Throws agent_disabled, agent_unavailable.
  */
-export async function chooseReplica(
-  { plane }: Exchange,
-  view: AgentView,
-  { side, tried }: { side: AgentSide; tried: ReadonlySet<string> },
-): Promise<ReplicaView> {
+export async function chooseReplica({ plane }: Exchange, view: AgentView, { side, tried }: Choosing): Promise<Chosen> {
   if (!view.config.enabled || view.state === 'disabled') throw disabled(view.name);
-  const open = view.replicas.filter(({ id, drain }) => !drain && !tried.has(id));
+  const known = openOf(view, tried);
+  const picked = pickFrom(view, known, { loads: side.loads, random: plane.random });
+  if (picked !== undefined) return { replica: picked };
+  for (const replica of known.filter(({ state }) => state === 'unhealthy')) {
+    if ((await side.ask({ ask: 'trial', agent: view.name, replica: replica.id })) === true) return { replica, trial: true };
+  }
+  // Somebody else's trial may have found it well meanwhile.
+  const now = side.book.get(view.name) ?? view;
+  const found = pickFrom(now, openOf(now, tried), { loads: side.loads, random: plane.random });
+  if (found !== undefined) return { replica: found };
+  throw unavailable(now, plane.nowMs());
+}
+
+export interface Choosing {
+  side: AgentSide;
+  /** Replicas that did not take it. */
+  tried: ReadonlySet<string>;
+}
+
+export interface Chosen {
+  replica: ReplicaView;
+  /** It is Unhealthy, and this send finds out. */
+  trial?: true;
+}
+
+function openOf({ replicas }: AgentView, tried: ReadonlySet<string>): ReplicaView[] {
+  return replicas.filter(({ id, drain }) => !drain && !tried.has(id));
+}
+
+function pickFrom(view: AgentView, open: readonly ReplicaView[], picking: Omit<Picking, 'agent'>): ReplicaView | undefined {
   for (const group of inGroups(view, open)) {
-    const found = pickOf(group, { agent: view.name, loads: side.loads, random: plane.random });
+    const found = pickOf(group, { ...picking, agent: view.name });
     if (found !== undefined) return found;
   }
-  for (const replica of open.filter(({ state }) => state === 'unhealthy')) {
-    if ((await side.ask({ ask: 'trial', agent: view.name, replica: replica.id })) === true) return replica;
-  }
-  throw unavailable(view, plane.nowMs());
+  return undefined;
 }
 
 /** In the order they are asked: those without any doubt, those in doubt, and those that are down only by their answers where nothing else is left. */

@@ -70,8 +70,10 @@ export async function learn(exchange: Exchange, work: AgentWork, seen: Seen | un
   const id = idOf(seen);
   if (id === undefined || replica === undefined || work.task === id) return;
   work.task = id;
-  if (work.record?.task === id || side.tasks.get(`${view.name}\n${id}`) !== undefined) return;
-  await writeDown(exchange, work, { id, replica: replica.id, seen }, side);
+  if (work.record?.task === id) return;
+  const known = side.tasks.get(`${view.name}\n${id}`);
+  if (known !== undefined) requireOwn(known, exchange, view);
+  else await writeDown(exchange, work, { id, replica: replica.id, seen }, side);
 }
 
 /** An answer that is no task still belongs to a conversation, whose next word must find the way. */
@@ -104,11 +106,14 @@ async function writeDown(exchange: Exchange, work: AgentWork, { id, replica, see
   await plane.commit();
   const inForce = (await side.ask({ ask: 'learn', record })) as TaskRecord;
   side.tasks.set(`${view.name}\n${id}`, inForce);
-  // Whoever names another one's task as its answer has mixed them up, or means harm.
-  if (!maySee(inForce, who, view.config.taskScope)) {
-    throw new ProtocolError(-32006, 'The agent answered with a task that is not yours');
-  }
+  requireOwn(inForce, exchange, view);
   work.record = inForce;
+}
+
+/** An agent that names another one's task as its answer has mixed them up, or means harm. */
+function requireOwn(record: TaskRecord, { caller, endUser }: Exchange, { config }: AgentView): void {
+  if (maySee(record, ownerOfCaller(caller!, endUser), config.taskScope)) return;
+  throw new ProtocolError(-32006, 'The agent answered with a task that is not yours');
 }
 
 /** The call is over: how its task stands now. */

@@ -3,9 +3,10 @@ import type { AgentTaskFact } from '../../core/fact.ts';
 import type { ExchangeFact } from '../../core/exchange.ts';
 import type { AgentTaskTable, AgentTotalTable } from '../sql/tables/agents.ts';
 import { clean } from './owners.ts';
-import { inOrder } from './sums.ts';
+import { inOrder, wholeNanoUsd } from './sums.ts';
 
 export interface AgentSums {
+  /** Throws RangeError where the cost is none. */
   call(fact: ExchangeFact, nanoUsd: number): void;
   task(fact: AgentTaskFact): void;
   /** In one order: whoever adds to the same rows takes them in it too. */
@@ -21,20 +22,28 @@ export function createAgentSums(): AgentSums {
       if (agentCall?.invoked !== true) return;
       const agent = clean(agentCall.agent);
       const row = totals.get(agent) ?? { agent, invocations: 0, nano_usd: 0 };
-      totals.set(agent, { agent, invocations: row.invocations + 1, nano_usd: row.nano_usd + nanoUsd });
+      totals.set(agent, { agent, invocations: row.invocations + 1, nano_usd: row.nano_usd + wholeNanoUsd(nanoUsd) });
     },
     task({ record }) {
       const row = rowOf(record);
       const key = `${row.agent}\n${row.task}`;
       const known = tasks.get(key);
-      if (known === undefined) tasks.set(key, row);
-      else if (known.updated_at_ms <= row.updated_at_ms) {
-        tasks.set(key, { ...known, state: row.state, context: row.context ?? known.context, updated_at_ms: row.updated_at_ms });
-      }
+      tasks.set(key, known === undefined ? row : merged(known, row));
     },
     totals: () => inOrder(totals),
     tasks: () => inOrder(tasks),
   };
+}
+
+/**
+ * The state that was seen last, of whoever had it first: by the times in the rows, since of the journals of two workers either may be imported before the other.
+ * `MERGED_TASK` in sql/facts.ts says the same in SQL, of a row that is there already.
+ */
+function merged(known: AgentTaskTable, row: AgentTaskTable): AgentTaskTable {
+  const born = row.created_at_ms < known.created_at_ms ? row : known;
+  const [older, newer] = row.updated_at_ms < known.updated_at_ms ? [row, known] : [known, row];
+  const { state, updated_at_ms } = newer;
+  return { ...born, context: newer.context ?? older.context, state, updated_at_ms };
 }
 
 function rowOf({

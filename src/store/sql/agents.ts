@@ -1,11 +1,13 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 
 import type { TaskFilter, TaskPage, TaskRecord } from '../../core/agent.ts';
+import { clean } from '../import/owners.ts';
 import type { AgentsPort, StoredAgent } from '../ports/agents.ts';
 import { StoreError } from '../store.ts';
 import type { Tables } from './tables.ts';
 import type { AgentTaskTable } from './tables/agents.ts';
 
+/** Ids of tasks and contexts are their agents' own, or made up by a client: they are looked for as imports have written them. */
 export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
   return {
     list: async () => {
@@ -29,7 +31,7 @@ export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
         .selectFrom('agent_tasks')
         .selectAll()
         .where('agent', '=', agent)
-        .where('task', '=', task)
+        .where('task', '=', clean(task))
         .executeTakeFirst();
       return row && recordOf(row);
     },
@@ -38,7 +40,7 @@ export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
         .selectFrom('agent_tasks')
         .selectAll()
         .where('agent', '=', agent)
-        .where('context', '=', context)
+        .where('context', '=', clean(context))
         .orderBy('updated_at_ms', 'desc')
         .limit(1)
         .executeTakeFirst();
@@ -70,7 +72,7 @@ async function tasksOf(db: Kysely<Tables>, { agent, owner, state, context, after
   let query = db.selectFrom('agent_tasks').selectAll().where('agent', '=', agent);
   if (owner !== undefined) query = query.where('owner', '=', owner);
   if (state !== undefined) query = query.where('state', '=', state);
-  if (context !== undefined) query = query.where('context', '=', context);
+  if (context !== undefined) query = query.where('context', '=', clean(context));
   const cursor = cursorOf(after);
   if (cursor !== undefined) {
     query = query.where(sql<boolean>`(updated_at_ms, task) < (${cursor.atMs}, ${cursor.task})`);
@@ -88,7 +90,7 @@ async function tasksOf(db: Kysely<Tables>, { agent, owner, state, context, after
 /** Undefined: it is none of ours, and counts as the first page. */
 function cursorOf(after: string | undefined): { atMs: number; task: string } | undefined {
   const [, atMs, task] = /^(\d{1,15}):(.+)$/s.exec(after ?? '') ?? [];
-  return atMs === undefined || task === undefined ? undefined : { atMs: Number(atMs), task };
+  return atMs === undefined || task === undefined ? undefined : { atMs: Number(atMs), task: clean(task) };
 }
 
 function agentOf(row: Selectable<Tables['agents']>): StoredAgent {

@@ -1,5 +1,5 @@
 /** Carries out what `import/fold.ts` decided: one transaction per batch, the position in it. */
-import { type Kysely, type Transaction, sql } from 'kysely';
+import { type Kysely, type RawBuilder, type Transaction, sql } from 'kysely';
 
 import type { Fact } from '../../core/fact.ts';
 import { foldExpired } from '../import/expire.ts';
@@ -94,6 +94,34 @@ async function endedOf(tx: Tx, facts: readonly Fact[]): Promise<Set<string>> {
   return ended;
 }
 
+/** What becomes of a task's row when another one comes: as `merged` in import/agents.ts has it. */
+const MERGED_TASK = {
+  replica: ofFirst<string>('replica'),
+  owner: ofFirst<string>('owner'),
+  team: ofFirst<string | null>('team'),
+  end_user: ofFirst<string | null>('end_user'),
+  created_at_ms: ofFirst<number>('created_at_ms'),
+  context: sql<
+    string | null
+  >`case when ${isLater()} then coalesce(excluded.context, agent_tasks.context) else coalesce(agent_tasks.context, excluded.context) end`,
+  state: ofLast<string>('state'),
+  updated_at_ms: ofLast<number>('updated_at_ms'),
+};
+
+function ofFirst<Value>(column: keyof AgentTaskTable): RawBuilder<Value> {
+  const [known, came] = [sql.ref(`agent_tasks.${column}`), sql.ref(`excluded.${column}`)];
+  return sql<Value>`case when excluded.created_at_ms < agent_tasks.created_at_ms then ${came} else ${known} end`;
+}
+
+function ofLast<Value>(column: keyof AgentTaskTable): RawBuilder<Value> {
+  const [known, came] = [sql.ref(`agent_tasks.${column}`), sql.ref(`excluded.${column}`)];
+  return sql<Value>`case when ${isLater()} then ${came} else ${known} end`;
+}
+
+function isLater(): RawBuilder<boolean> {
+  return sql<boolean>`excluded.updated_at_ms >= agent_tasks.updated_at_ms`;
+}
+
 interface Writer {
   log: Bulk<RequestLogTable>;
   entries: Bulk<LedgerEntryTable>;
@@ -146,16 +174,7 @@ function createWriter(): Writer {
       tx
         .insertInto('agent_tasks')
         .values(rows)
-        .onConflict((conflict) =>
-          conflict
-            .columns(['agent', 'task'])
-            .doUpdateSet({
-              state: sql<string>`excluded.state`,
-              context: sql<string | null>`coalesce(excluded.context, agent_tasks.context)`,
-              updated_at_ms: sql<number>`excluded.updated_at_ms`,
-            })
-            .where(sql<boolean>`agent_tasks.updated_at_ms <= excluded.updated_at_ms`),
-        ),
+        .onConflict((conflict) => conflict.columns(['agent', 'task']).doUpdateSet(MERGED_TASK)),
     ),
     usage: createUsageWriter(),
   };

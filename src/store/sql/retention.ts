@@ -40,18 +40,20 @@ const TASK_MS = DAY_MS;
 const ABANDONED_MS = 10 * TASK_MS;
 const ENDED = ['completed', 'failed', 'canceled', 'rejected', 'message'];
 
+/** In the order of their index: in that of their names every task would be looked at for each batch. */
 async function forgetTasks(db: Kysely<Tables>, nowMs: number): Promise<number> {
   const some = await db
     .selectFrom('agent_tasks')
-    .select(['agent', 'task'])
+    .select(['agent', 'task', 'updated_at_ms'])
     .where('updated_at_ms', '<', nowMs - TASK_MS)
     .where((eb) => eb.or([eb('state', 'in', ENDED), eb('updated_at_ms', '<', nowMs - ABANDONED_MS)]))
-    .orderBy('agent')
-    .orderBy('task')
+    .orderBy('updated_at_ms')
     .limit(BATCH)
     .execute();
-  for (const { agent, task } of some) {
-    await db.deleteFrom('agent_tasks').where('agent', '=', agent).where('task', '=', task).execute();
+  for (const { agent, task, updated_at_ms } of some) {
+    const known = db.deleteFrom('agent_tasks').where('agent', '=', agent).where('task', '=', task);
+    // An import may have moved it on in between.
+    await known.where('updated_at_ms', '=', updated_at_ms).execute();
   }
   return some.length;
 }
