@@ -272,7 +272,12 @@ describe('credentials', () => {
     const bad: Record<string, string | undefined> = { ...(await badTokens(world)), none: undefined };
     const keys = { 'a key for models': world.a.inferenceKey, 'a key of the file': world.fileKey };
     const cases = GUARDED.flatMap((route) =>
-      Object.entries({ ...bad, ...keys }).map(([state, credential]) => ({ route, state, credential })),
+      // Where agents are listed a virtual key proves who one is; it is granted no agent here, and may never write.
+      Object.entries({ ...bad, ...(route.path.startsWith('/v1/agents') ? {} : keys) }).map(([state, credential]) => ({
+        route,
+        state,
+        credential,
+      })),
     );
     const seen = new Map<string, Set<string>>();
     const wrong = await inParallel(cases, WIDTH, async ({ route, state, credential }) => {
@@ -287,6 +292,15 @@ describe('credentials', () => {
     // Nobody learns whether what he has was ever good.
     expect(seen.get('bad')?.size).toBe(1);
     expect(seen.get('none')?.size).toBe(1);
+  });
+
+  test('a virtual key never writes an agent, and sees none that it is not granted', async () => {
+    const routes = GUARDED.filter(({ path }) => path.startsWith('/v1/agents'));
+    const statuses = await inParallel(routes, WIDTH, async (route) => {
+      const { status, text } = await attempt(route, pathFor(route, { ...world.a }), world.fileKey);
+      return `${route.access.on}: ${status}${route.path === '/v1/agents' && status === 200 ? ` ${text}` : ''}`;
+    });
+    expect([...new Set(statuses)].sort()).toEqual(['agents: 200 {"data":[],"next":null}', 'agents: 404', 'installation: 403']);
   });
 
   test('unknown paths are 401 without a credential and 404 with one', async () => {
