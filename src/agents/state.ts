@@ -18,8 +18,10 @@ export interface Health {
   /** Calls in a row that did not get through, and from whom: two are enough to know. */
   hard: number;
   hardBy: readonly string[];
-  /** Nobody could be reached: what a probe can disprove. */
+  /** Nobody could be reached: what a later probe can disprove, */
   unreachable?: true;
+  /** unless a probe found it well all the while. */
+  contradicted?: true;
   /** Calls in a row that failed there, and the message of the last one. */
   soft: number;
   softMessage?: number;
@@ -134,6 +136,9 @@ function afterBadProbe(health: Health, { atMs, verdict }: Probe, { unhealthyThre
 function afterGoodProbe(health: Health, probe: Probe, { healthyThreshold }: Pick<HealthRules, 'healthyThreshold'>): Health {
   const { atMs, verdict } = probe;
   if (health.state === 'unhealthy' && health.goodProbes < healthyThreshold) return health;
+  // Somebody serves its card while nobody reaches it: only a call can tell.
+  if (health.unreachable === true && health.state !== 'unhealthy') return { ...health, contradicted: true };
+  if (health.contradicted === true) return health;
   if (health.unreachable === true) return afterGoodProbe(reached(health), probe, { healthyThreshold });
   // Calls failed a moment ago: that something answers a GET does not mend them.
   if (isRecent(health.failedAtMs, atMs) && (health.hard >= FAILURES || health.soft >= FAILURES)) {
@@ -164,7 +169,7 @@ function afterCall(health: Health, call: Call): Health {
 }
 
 function afterSuccess(health: Health, { atMs }: Call): Health {
-  const { softMessage: _, failedAtMs: __, unreachable: ___, ...rest } = health;
+  const { softMessage: _, failedAtMs: __, unreachable: ___, contradicted: ____, ...rest } = health;
   const wasMisjudged = health.state === 'unhealthy' && health.reason === 'errors' && health.badProbes > 0;
   const well: Health = { ...rest, hard: 0, hardBy: [], soft: 0, succeededAtMs: atMs };
   if (wasMisjudged) well.getTellsNothing = true;

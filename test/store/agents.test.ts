@@ -316,18 +316,14 @@ function byTask(a: TaskRecord, b: TaskRecord): number {
   return a.task < b.task ? -1 : 1;
 }
 
-/** What a worker says of a task. Who says the same instant says the same thing. */
-const claim = fc
-  .record({ born: fc.nat({ max: 3 }), age: fc.nat({ max: 3 }), hasContext: fc.boolean() })
-  .map(({ born, age, hasContext }): Partial<TaskRecord> => ({
-    createdAtMs: NOON_MS + born,
-    owner: `key:${born}`,
-    replica: `r${born}`,
-    updatedAtMs: NOON_MS + 10 + age,
-    state: `state-${age}`,
-    // Some have neither, and must not get them from others.
-    team: born % 2 === 1 ? `team_${born}` : undefined,
-    endUser: born % 2 === 1 ? `user_${born}` : undefined,
-    context: hasContext ? 'c' : undefined,
-  }));
+const claim = fc.record({ born: fc.nat({ max: 3 }), age: fc.nat({ max: 3 }), hasContext: fc.boolean() }).map(claimOf);
 const claims = fc.array(fc.array(claim, { maxLength: 6 }), { maxLength: 4 });
+
+/** What a worker says of a task. Who says the same instant says the same thing. */
+function claimOf({ born, age, hasContext }: { born: number; age: number; hasContext: boolean }): Partial<TaskRecord> {
+  const times = { createdAtMs: NOON_MS + born, updatedAtMs: NOON_MS + 10 + age };
+  // Some have neither, and must not get them from others.
+  const people = born % 2 === 1 && { team: `team_${born}`, endUser: `user_${born}` };
+  const context = hasContext && { context: 'c' };
+  return { ...times, owner: `key:${born}`, replica: `r${born}`, state: `state-${age}`, ...people, ...context };
+}

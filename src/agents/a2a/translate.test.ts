@@ -2,7 +2,7 @@
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { type RunningAgent, startAgent } from '../../../test/support/a2a-agents.ts';
 import type { AgentInterface } from '../../core/agent.ts';
@@ -17,10 +17,13 @@ const translator = createTranslator();
 const agents = new Map<string, RunningAgent>();
 
 beforeAll(async () => {
+  // The SDKs' agents talk of every push and every error.
+  for (const level of ['log', 'info', 'warn', 'error'] as const) vi.spyOn(console, level).mockImplementation(() => undefined);
   for (const sdk of ['1.3.0', '0.3.14', '0.2.5'] as const) agents.set(sdk, await startAgent({ sdk }));
 });
 afterAll(async () => {
   for (const agent of agents.values()) await agent.close();
+  vi.restoreAllMocks();
 });
 
 /** How a client words things. */

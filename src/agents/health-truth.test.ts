@@ -1,0 +1,187 @@
+/**
+ * Does health tell the truth? Thirty scripted behaviours of agents, driven as a gateway would: no send to an agent that works is ever refused, and a dead one costs its
+ * callers at most three calls, beside one trial per interval.
+ */
+import { expect, test } from 'vitest';
+
+import { agentConfig } from '../../test/support/agent-config.ts';
+import { type CallVerdict, isAvailable } from '../core/agent.ts';
+import { stateOf } from './entry.ts';
+import { AgentRegistry, type ProbeResult } from './registry.ts';
+
+interface Behaviour {
+  name: string;
+  /** What a probe finds. `s`: seconds since the start. */
+  get: (s: number) => ProbeResult;
+  /** What a send comes to. */
+  post: (s: number, caller: string, message: number) => CallVerdict;
+  /** Whether a sound send would have been answered well at that moment. */
+  works: (s: number) => boolean;
+  callers?: string[];
+  /** Messages of the sends, one after another. */
+  messages?: number[];
+}
+
+const OK: ProbeResult = { verdict: 'ok', latencyMs: 10 };
+const found = (verdict: ProbeResult['verdict']) => (): ProbeResult => ({ verdict, latencyMs: 10 });
+const always =
+  (verdict: CallVerdict): Behaviour['post'] =>
+  () =>
+    verdict;
+const yes = (): boolean => true;
+const no = (): boolean => false;
+
+const GETS: [string, ProbeResult['verdict']][] = [
+  ['200', 'ok'],
+  ['200 late', 'slow'],
+  ['301', 'refused'],
+  ['401', 'refused'],
+  ['403', 'refused'],
+  ['404', 'unverified'],
+  ['405', 'unverified'],
+  ['500', 'failing'],
+  ['503', 'failing'],
+  ['nothing in time', 'unreachable'],
+];
+
+const BEHAVIOURS: Behaviour[] = [
+  ...GETS.map(([status, verdict]) => ({
+    name: `answers GET with ${status}, and works`,
+    get: found(verdict),
+    post: always('ok'),
+    works: yes,
+  })),
+  { name: 'is dead', get: found('unreachable'), post: always('hard'), works: no },
+  { name: 'is dead, its proxy is not', get: found('failing'), post: always('hard'), works: no },
+  { name: 'is dead behind a card that is served elsewhere', get: () => OK, post: always('hard'), works: no },
+  {
+    name: 'dies',
+    get: (s) => (s < 100 ? OK : found('unreachable')()),
+    post: (s) => (s < 100 ? 'ok' : 'hard'),
+    works: (s) => s < 100,
+  },
+  {
+    name: 'dies and comes back',
+    get: (s) => (s > 100 && s < 200 ? found('unreachable')() : OK),
+    post: (s) => (s > 100 && s < 200 ? 'hard' : 'ok'),
+    works: (s) => s <= 100 || s >= 200,
+  },
+  {
+    name: 'dies between two callers',
+    get: (s) => (s < 90 ? OK : found('unreachable')()),
+    post: (s) => (s < 90 ? 'ok' : 'hard'),
+    works: (s) => s < 90,
+    callers: ['x', 'y'],
+  },
+  {
+    name: 'starts cold',
+    get: (s) => (s < 8 ? found('unreachable')() : OK),
+    post: (s) => (s < 8 ? 'slow' : 'ok'),
+    works: (s) => s >= 8,
+  },
+  { name: 'is slow to look at, quick to answer', get: found('slow'), post: always('ok'), works: yes },
+  { name: 'hangs', get: found('unreachable'), post: always('slow'), works: no },
+  { name: 'hangs, and shows a card', get: () => OK, post: always('slow'), works: yes },
+  {
+    name: 'falls over one message',
+    get: () => OK,
+    post: (_, __, message) => (message === 666 ? 'failing' : 'ok'),
+    works: yes,
+    messages: [1, 666, 666, 666, 666, 666, 666, 2, 3],
+  },
+  {
+    name: 'is sent nothing but one message that it falls over',
+    get: () => OK,
+    post: always('failing'),
+    works: yes,
+    messages: [666],
+  },
+  { name: 'is sent nonsense', get: () => OK, post: always('none'), works: yes },
+  { name: 'is sent nonsense, and answers GET with 500', get: found('failing'), post: always('none'), works: yes },
+  {
+    name: 'flaps',
+    get: (s) => (Math.floor(s / 20) % 2 === 0 ? OK : found('unreachable')()),
+    post: (s) => (Math.floor(s / 20) % 2 === 0 ? 'ok' : 'hard'),
+    works: (s) => Math.floor(s / 20) % 2 === 0,
+  },
+  { name: 'fails every third time', get: () => OK, post: (s) => (s % 3 < 1 ? 'failing' : 'ok'), works: yes },
+  { name: 'fails every time, in its own words', get: () => OK, post: always('failing'), works: yes },
+  {
+    name: 'cannot be reached by one of its callers',
+    get: () => OK,
+    post: (_, caller) => (caller === 'x' ? 'hard' : 'ok'),
+    works: yes,
+    callers: ['x', 'y'],
+  },
+  { name: 'loses a connection now and then', get: () => OK, post: (s) => (s % 10 < 1 ? 'hard' : 'ok'), works: yes },
+  {
+    name: 'answers GET with 500 half of the time',
+    get: (s) => (Math.floor(s / 30) % 2 === 0 ? OK : found('failing')()),
+    post: always('ok'),
+    works: yes,
+  },
+];
+
+const MINUTES = 10;
+const INTERVAL_S = 30;
+
+interface Tally {
+  refusedAtWorking: number;
+  /** Failed, beside the trials of an Unhealthy one. */
+  failed: number;
+  trials: number;
+}
+
+/** Sends twice a second, as a gateway decides. Refusals within an interval of what last went wrong are no news: it did not work then. */
+async function drive({ get, post, works, callers = ['x'], messages = [] }: Behaviour): Promise<Tally> {
+  const clock = { nowMs: 1_000_000 };
+  const seconds = (): number => (clock.nowMs - 1_000_000) / 1_000;
+  const registry = new AgentRegistry({
+    probe: () => Promise.resolve(get(seconds())),
+    nowMs: () => clock.nowMs,
+    random: () => 0.5,
+  });
+  const { generation } = registry.register(agentConfig('a'));
+  const tally: Tally = { refusedAtWorking: 0, failed: 0, trials: 0 };
+  let brokenAtS = -Infinity;
+  for (let turn = 0; turn < MINUTES * 120; turn++) {
+    clock.nowMs += 500;
+    const s = seconds();
+    if (!works(s)) brokenAtS = s;
+    if (turn % 2 === 0) await registry.checkDueAgents();
+    const { state } = stateOf((await registry.getForRouting('a'))!);
+    const isTrial = !isAvailable(state) && registry.admitTrial('a', '0');
+    if (!isAvailable(state) && !isTrial) {
+      if (s - brokenAtS > INTERVAL_S * 1.1 + 1) tally.refusedAtWorking += 1;
+      continue;
+    }
+    const caller = callers[turn % callers.length]!;
+    const message = messages.length === 0 ? turn : messages[turn % messages.length]!;
+    const verdict = post(s, caller, message);
+    if (isTrial) tally.trials += 1;
+    else if (!works(s)) tally.failed += 1;
+    registry.observeCall('a', {
+      generation,
+      caller,
+      message,
+      verdicts: [{ replica: '0', verdict, ...(verdict === 'hard' && { unreachable: true as const }) }],
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return tally;
+}
+
+test('there are thirty', () => {
+  expect(BEHAVIOURS.length).toBeGreaterThanOrEqual(30);
+});
+
+test.each(BEHAVIOURS)('an agent that $name', async (behaviour) => {
+  const { refusedAtWorking, failed, trials } = await drive(behaviour);
+  expect(refusedAtWorking).toBe(0);
+  // Each time that it stops working costs three calls at most; whoever asks an Unhealthy one is the one trial of an interval.
+  const deaths = Array.from({ length: MINUTES * 60 }, (_, s) => s).filter(
+    (s) => !behaviour.works(s + 1) && (s === 0 || behaviour.works(s)),
+  ).length;
+  expect(failed).toBeLessThanOrEqual(3 * deaths);
+  expect(trials).toBeLessThanOrEqual((MINUTES * 60) / INTERVAL_S + 1);
+});
