@@ -1,5 +1,15 @@
 /** Any interleaving of what can happen to agents leaves states and counters legal: the registry against a model that is too simple to be wrong. */
-import fc from 'fast-check';
+import {
+  type AsyncCommand,
+  assert,
+  asyncModelRun,
+  asyncProperty,
+  boolean,
+  commands as runs,
+  constantFrom,
+  nat,
+  tuple,
+} from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { agentConfig } from '../../test/support/agent-config.ts';
@@ -20,10 +30,10 @@ interface Real {
   clock: { nowMs: number };
 }
 
-type Command = fc.AsyncCommand<Model, Real>;
+type Command = AsyncCommand<Model, Real>;
 
 const NAMES = ['a', 'b', 'c'] as const;
-const name = fc.constantFrom(...NAMES);
+const name = constantFrom(...NAMES);
 const VERDICTS: ProbeVerdict[] = ['ok', 'slow', 'unverified', 'refused', 'failing', 'unreachable'];
 const CALLS: CallVerdict[] = ['ok', 'hard', 'slow', 'failing', 'none'];
 
@@ -77,7 +87,7 @@ const note = (model: Model, { registry }: Real, agent: string, fresh: boolean): 
 };
 
 const commands = [
-  fc.tuple(name, fc.boolean(), fc.nat(3)).map(([agent, enabled, at]) =>
+  tuple(name, boolean(), nat(3)).map(([agent, enabled, at]) =>
     step(
       `register ${agent}`,
       (model) => !model.agents.has(agent),
@@ -101,7 +111,7 @@ const commands = [
       },
     ),
   ),
-  fc.tuple(name, fc.nat(3)).map(([agent, at]) =>
+  tuple(name, nat(3)).map(([agent, at]) =>
     step(`update ${agent}`, has(agent), (model, real) => {
       const { enabled } = real.registry.getConfig(agent)!;
       real.registry.update(
@@ -111,7 +121,7 @@ const commands = [
       note(model, real, agent, false);
     }),
   ),
-  fc.tuple(name, fc.boolean()).map(([agent, enabled]) =>
+  tuple(name, boolean()).map(([agent, enabled]) =>
     step(`${enabled ? 'enable' : 'disable'} ${agent}`, has(agent), (model, real) => {
       const before = stateOf(real.registry.get(agent)!).state;
       const entry = real.registry.setEnabled(agent, enabled);
@@ -119,7 +129,7 @@ const commands = [
       note(model, real, agent, false);
     }),
   ),
-  fc.tuple(name, fc.constantFrom(...AGENT_STATES)).map(([agent, state]) =>
+  tuple(name, constantFrom(...AGENT_STATES)).map(([agent, state]) =>
     step(
       `set ${agent} ${state}`,
       () => true,
@@ -143,7 +153,7 @@ const commands = [
       },
     ),
   ),
-  fc.tuple(fc.nat(5), fc.constantFrom(...VERDICTS)).map(([which, verdict]) =>
+  tuple(nat(5), constantFrom(...VERDICTS)).map(([which, verdict]) =>
     step(
       `a probe says ${verdict}`,
       () => true,
@@ -160,7 +170,7 @@ const commands = [
       },
     ),
   ),
-  fc.tuple(name, fc.constantFrom(...CALLS), fc.constantFrom('x', 'y'), fc.boolean()).map(([agent, verdict, caller, isStale]) =>
+  tuple(name, constantFrom(...CALLS), constantFrom('x', 'y'), boolean()).map(([agent, verdict, caller, isStale]) =>
     step(`a call to ${agent}: ${verdict}${isStale ? ' (stale)' : ''}`, has(agent), ({ agents }, { registry }) => {
       const before = stateOf(registry.get(agent)!);
       const generation = agents.get(agent)!.generation - (isStale ? 1 : 0);
@@ -172,7 +182,7 @@ const commands = [
       else if (verdict !== 'hard' && before.state !== 'unhealthy') expect(after.state).not.toBe('unhealthy');
     }),
   ),
-  fc.tuple(name, fc.nat(1_000)).map(([agent, cost]) =>
+  tuple(name, nat(1_000)).map(([agent, cost]) =>
     step(
       `${agent} answered`,
       () => true,
@@ -194,7 +204,7 @@ const commands = [
       clock.nowMs += 1;
     }),
   ),
-  fc.constantFrom(1_000, 31_000, 61_000).map((ms) =>
+  constantFrom(1_000, 31_000, 61_000).map((ms) =>
     step(
       `${ms} ms pass`,
       () => true,
@@ -204,8 +214,8 @@ const commands = [
 ];
 
 test('any interleaving leaves states and counters legal', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.commands(commands, { maxCommands: 60 }), (run) => {
+  await assert(
+    asyncProperty(runs(commands, { maxCommands: 60 }), (run) => {
       const setup = (): { model: Model; real: Real } => {
         const probes: Real['probes'] = [];
         const clock = { nowMs: 1_000_000 };
@@ -219,7 +229,7 @@ test('any interleaving leaves states and counters legal', async () => {
         });
         return { model: { agents: new Map() }, real: { registry, probes, clock } };
       };
-      return fc.asyncModelRun(setup, run);
+      return asyncModelRun(setup, run);
     }),
     { numRuns: 150 },
   );

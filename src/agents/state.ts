@@ -134,13 +134,15 @@ function afterBadProbe(health: Health, { atMs, verdict }: Probe, { unhealthyThre
 }
 
 function afterGoodProbe(health: Health, probe: Probe, { healthyThreshold }: Pick<HealthRules, 'healthyThreshold'>): Health {
-  const { atMs, verdict } = probe;
   if (health.state === 'unhealthy' && health.goodProbes < healthyThreshold) return health;
   // Somebody serves its card while nobody reaches it: only a call can tell.
   if (health.unreachable === true && health.state !== 'unhealthy') return { ...health, contradicted: true };
   if (health.contradicted === true) return health;
-  if (health.unreachable === true) return afterGoodProbe(reached(health), probe, { healthyThreshold });
-  // Calls failed a moment ago: that something answers a GET does not mend them.
+  return afterAnswer(health.unreachable === true ? reached(health) : health, probe);
+}
+
+/** Something answers. Calls that failed a moment ago are not mended by that. */
+function afterAnswer(health: Health, { atMs, verdict }: Probe): Health {
   if (isRecent(health.failedAtMs, atMs) && (health.hard >= FAILURES || health.soft >= FAILURES)) {
     return to(health, 'degraded', health.reason === 'slow' ? 'slow' : 'errors');
   }

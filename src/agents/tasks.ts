@@ -3,7 +3,7 @@
  * hears of it; here it only has to be found at once.
  */
 import type { TaskFilter, TaskPage, TaskRecord } from '../core/agent.ts';
-import { createLru } from '../lib/lru.ts';
+import { type Lru, createLru } from '../lib/lru.ts';
 
 export interface TaskIndex {
   /** Answers what is in force: whose a task is and where it lives was settled when it was first seen. */
@@ -37,12 +37,12 @@ export function createTaskIndex(store: TaskStorePort, nowMs: () => number): Task
     const key = keyOf(record.agent, record.task);
     const known = tasks.get(key);
     if (known !== undefined && known.updatedAtMs > record.updatedAtMs) return known;
-    const whole = known === undefined ? record : { ...record, ...bornOf(known) };
+    const whole = known === undefined ? record : bornAs(known, record);
     tasks.set(key, whole);
     fresh.delete(key);
     fresh.set(key, whole);
     forgetStale(fresh, nowMs() - FRESH_MS);
-    if (whole.context !== undefined) contexts.set(keyOf(whole.agent, whole.context), whole);
+    noteContext(contexts, whole);
     return whole;
   };
   const orStored = async (
@@ -65,24 +65,63 @@ export function createTaskIndex(store: TaskStorePort, nowMs: () => number): Task
     },
     task: (agent, task) => orStored(tasks.get(keyOf(agent, task)), () => store.task(agent, task)),
     async list(filter) {
-      const { rows, next } = await store.tasks(filter);
-      // Later pages are about what was long before.
-      const recent = filter.after === undefined ? [...fresh.values()].filter((record) => fits(record, filter)) : [];
-      const known = new Map([...rows, ...recent].map((record) => [record.task, record]));
-      const latest = [...known.values()].sort((a, b) => b.updatedAtMs - a.updatedAtMs).slice(0, filter.limit);
-      return { rows: latest, ...(next !== undefined && { next }) };
+      const stored = await store.tasks(filter);
+      // What was learnt a moment ago takes the place of what the store says of it.
+      const rows = stored.rows.filter(({ agent, task }) => !fresh.has(keyOf(agent, task)));
+      const recent = [...fresh.values()].filter((record) => fits(record, filter));
+      const all = [...rows, ...recent].sort(latestFirst);
+      const page = all.slice(0, filter.limit);
+      const last = page.at(-1);
+      const isLast = last === undefined || (all.length <= filter.limit && stored.next === undefined);
+      return { rows: page, ...(!isLast && { next: `${last.updatedAtMs}:${last.task}` }) };
     },
     taskOfContext: (agent, context) => orStored(contexts.get(keyOf(agent, context)), () => store.taskOfContext(agent, context)),
   };
 }
 
-function bornOf({ owner, team, endUser, replica, createdAtMs }: TaskRecord): Partial<TaskRecord> {
-  return { owner, replica, createdAtMs, ...(team !== undefined && { team }), ...(endUser !== undefined && { endUser }) };
+/** Whose it is and where it lives, as the first one said; how it stands, as the later one does. */
+function bornAs(
+  { agent, task, owner, team, endUser, replica, createdAtMs, context: first }: TaskRecord,
+  later: TaskRecord,
+): TaskRecord {
+  const context = later.context ?? first;
+  return {
+    agent,
+    task,
+    ...(context !== undefined && { context }),
+    replica,
+    owner,
+    ...(team !== undefined && { team }),
+    ...(endUser !== undefined && { endUser }),
+    state: later.state,
+    createdAtMs,
+    updatedAtMs: later.updatedAtMs,
+  };
 }
 
-function fits(record: TaskRecord, { agent, owner, state, context }: TaskFilter): boolean {
+/** A conversation stays whose it is, whatever an agent says of other tasks. */
+function noteContext(contexts: Lru<string, TaskRecord>, record: TaskRecord): void {
+  if (record.context === undefined) return;
+  const key = keyOf(record.agent, record.context);
+  const known = contexts.get(key);
+  if (known === undefined || known.owner === record.owner) contexts.set(key, record);
+}
+
+/** As the store orders them. */
+function latestFirst(a: TaskRecord, b: TaskRecord): number {
+  return b.updatedAtMs - a.updatedAtMs || (a.task < b.task ? 1 : -1);
+}
+
+/** `ms:task` of the last one before the page. */
+function isBehind({ updatedAtMs, task }: TaskRecord, after: string | undefined): boolean {
+  const [, atMs, last = ''] = /^(\d{1,15}):(.+)$/s.exec(after ?? '') ?? [];
+  return atMs === undefined || updatedAtMs < Number(atMs) || (updatedAtMs === Number(atMs) && task < last);
+}
+
+function fits(record: TaskRecord, { agent, owner, state, context, after }: TaskFilter): boolean {
   return (
     record.agent === agent &&
+    isBehind(record, after) &&
     (owner === undefined || record.owner === owner) &&
     (state === undefined || record.state === state) &&
     (context === undefined || record.context === context)

@@ -16,7 +16,7 @@ export interface StreamFetchRequest {
 export interface StreamFetchParts {
   dispatch: (request: StreamFetchRequest) => Dispatched;
   /** The transport failed, before the head or within the body: libraries wrap such errors, or lose them. */
-  onFailure?: (error: Error) => void;
+  onFailure?: (error: Error, undelivered?: boolean) => void;
 }
 
 export type StreamFetch = (url: string, init?: FetchInit) => Promise<Response>;
@@ -38,7 +38,7 @@ export function createStreamFetch({ dispatch, onFailure }: StreamFetchParts): St
     signal?.addEventListener('abort', () => sent.abort(), { once: true });
     const answer = await sent.answer;
     if (!answer.failed) return responseOf(answer, stream, onFailure);
-    onFailure?.(answer.error);
+    onFailure?.(answer.error, answer.undelivered);
     throw answer.error;
   };
 }

@@ -385,6 +385,13 @@ describe('replicas', () => {
     await replicas[0]!.shut();
     const answers = await Promise.all(Array.from({ length: 12 }, () => send('three')));
     expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 12 }, () => 200));
+    const old = { message: { kind: 'message', messageId: '', role: 'user', parts: [{ kind: 'text', text: 'hello' }] } };
+    const translated = await Promise.all(
+      Array.from({ length: 12 }, () =>
+        box.rpc('three', 'message/send', { message: { ...old.message, messageId: crypto.randomUUID() } }),
+      ),
+    );
+    expect(translated.map(({ body }) => body.result?.['kind'])).toEqual(Array.from({ length: 12 }, () => 'task'));
     await replicas[0]!.open();
   });
 

@@ -83,13 +83,15 @@ function seenAs(kind: Seen['kind'], value: JsonObject): Seen {
 
 /** `TASK_STATE_INPUT_REQUIRED` and `input-required` are the same. */
 export function stateNamed(state: unknown): string | undefined {
-  if (typeof state !== 'string') return undefined;
+  // No state is longer; what is would only fill the books.
+  if (typeof state !== 'string' || state.length > MAX_STATE) return undefined;
   return state
     .replace(/^TASK_STATE_/, '')
     .toLowerCase()
     .replaceAll('_', '-');
 }
 
+const MAX_STATE = 64;
 const TERMINAL = new Set(['completed', 'failed', 'canceled', 'rejected']);
 const INTERRUPTED = new Set(['input-required', 'auth-required']);
 

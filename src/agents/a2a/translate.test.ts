@@ -279,7 +279,8 @@ describe.each(CELLS)('$client at $sdk over $binding', ({ client, sdk, binding })
   });
 
   // The REST of 0.3.14 fails at telling an error before a stream: a bug of its own takes the error's place.
-  test.skipIf(sdk === '0.3.14' && binding === 'HTTP+JSON')('subscribe to what is not there', async () => {
+  const tellsBeforeStream = !(sdk === '0.3.14' && binding === 'HTTP+JSON');
+  test.each(tellsBeforeStream ? ['what is not there'] : [])('subscribe to %s', async () => {
     const thrown = await rejection(
       eventsFrom(upstream(), form, 'subscribe', form.ofTask('no-such-task')).then((events) => events.next()),
     );
@@ -299,13 +300,13 @@ describe.each(CELLS)('$client at $sdk over $binding', ({ client, sdk, binding })
   });
 
   // 0.2 had one configuration for each task, and no extended card over JSON-RPC.
-  test.skipIf(sdk === '0.2.5')('extended card', async () => {
+  test.each(sdk === '0.2.5' ? [] : ['extended card'])('%s', async () => {
     const card = await resultFrom(upstream(), form, 'extended_card', {});
     expect(card).toMatchObject({ name: `echo-${sdk} (extended)`, skills: [{ id: 'echo' }, { id: 'whisper' }] });
     expect(card).toHaveProperty(version === '1.0' ? 'supportedInterfaces' : 'preferredTransport');
   });
 
-  test.runIf(sdk === '0.2.5')('no extended card', async () => {
+  test.each(sdk === '0.2.5' ? ['no extended card'] : [])('%s', async () => {
     expect(await rejection(resultFrom(upstream(), form, 'extended_card', {}))).toMatchObject({ code: -32601 });
   });
 });

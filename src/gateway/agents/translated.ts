@@ -1,4 +1,5 @@
 /** Calls to an agent that speaks another version, or over another binding, than the caller. */
+import { toGatewayError } from '../../core/errors.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { objectOf, seenIn } from '../../agents/a2a/read.ts';
 import { eventToRest, paramsFromRest, resultToRest } from '../../agents/a2a/rest03.ts';
@@ -10,7 +11,7 @@ import type { Answering } from './answer.ts';
 import type { AgentCall } from './call.ts';
 import { agentBase } from './card-route.ts';
 import { isRaw } from './interfaces.ts';
-import { refusalOf } from './reach.ts';
+import { Undelivered, refusalOf } from './reach.ts';
 import { type Relaying, askRaw, readWhole } from './relay.ts';
 import { sendResult } from './reply.ts';
 
@@ -29,8 +30,8 @@ export function upstreamOf({ work, reach, headers }: Relaying): Upstream {
   let failure: Error | undefined;
   const send = createStreamFetch({
     dispatch: (request) => reach({ ...request, headers: { ...request.headers, ...ours } }),
-    onFailure: (error) => {
-      failure = error;
+    onFailure: (error, undelivered) => {
+      failure = undelivered === true ? new Undelivered(toGatewayError(error)) : error;
     },
   });
   const fetch = async (url: string, init?: FetchInit): Promise<Response> => {
