@@ -2,9 +2,10 @@
  * The composition root of the main thread: configuration, prices, the folds of the facts, the demo provider. A file of its own beside build.ts, so
  * that no worker loads the schema, the price list and the log that only main needs.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
+import { createDemoAgents } from './agents/demo/handler.ts';
 import { boundsOf, factsOf } from './config/resolve.ts';
 import { buildDesk } from './build-config.ts';
 import type { Snapshot } from './config/snapshot.ts';
@@ -14,6 +15,7 @@ import { anthropicMessages } from './dialects/anthropic-messages/dialect.ts';
 import { openaiChat } from './dialects/openai-chat/dialect.ts';
 import { createIdSource } from './lib/ids.ts';
 import { createPriceBook } from './ledger/price.ts';
+import { DEMO_ORIGIN } from './providers/catalog/local.ts';
 import { modelFacts } from './providers/models/facts.ts';
 import { createDemoHandler } from './providers/demo/handler.ts';
 import type { Control, ControlContext, Log } from './runtime/messages.ts';
@@ -48,6 +50,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
   const wayOut = createWayOut(`signalbox/${context.version}`);
   const events = openEvents(wayOut, log);
   const traces = createTraceSwitch(wayOut.ask, log);
+  const demoAgents = createDemoAgents({ baseUrl: `${DEMO_ORIGIN}/demo/agents`, newId: randomUUID });
   const demo = createDemoHandler({ dialects: { chat: openaiChat, messages: anthropicMessages }, nowMs: Date.now });
 
   return {
@@ -74,7 +77,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
       Promise.resolve({ ...prices.priceOf(request), bounds: boundsOf(factsOf(request, { prices, modelFacts })) }),
     extra: (request, response) => {
       if (request.url?.startsWith('/demo/') !== true) return false;
-      demo(request, response);
+      if (!demoAgents(request, response)) demo(request, response);
       return true;
     },
     raise: events.raise,

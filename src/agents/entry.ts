@@ -12,8 +12,8 @@ import type { NanoUsd } from '../core/money.ts';
 import { type AgentCardFacts, placeInterfaces } from './card.ts';
 import { type Health, NEW, rankOf } from './state.ts';
 
-/** Whose word the agent's configuration is: the operator's file, the API, or this process (demo agents). */
-export type AgentOrigin = 'file' | 'api' | 'demo';
+/** Whose word the agent's configuration is: the operator's file, or the API. */
+export type AgentOrigin = 'file' | 'api';
 
 export interface KnownCard {
   url: string;

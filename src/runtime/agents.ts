@@ -11,6 +11,7 @@ import type { Raise } from '../core/fact.ts';
 import type { Keyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredAgent } from '../store/ports/agents.ts';
+import { DEMO_ORIGIN } from '../providers/catalog/local.ts';
 import type { Send } from '../upstream/send.ts';
 import { collect } from '../upstream/unary.ts';
 import type { Control } from './messages.ts';
@@ -58,11 +59,11 @@ function resolveStored(stored: StoredAgent, ring: Keyring, slots: Pick<SlotBook,
   return { ...resolveAgent(settings, { slotOf: slots.slotOf }), outside: true };
 }
 
-/** Agents of this process have no address that others could reach. */
-const DEMO_HOST = 'http://demo.signalbox.invalid/';
-
+/** The demo agents have no address that others could reach; only the file may name them, and nothing else behind that socket. */
 export function withSockets(agents: readonly AgentConfig[], socketPath: string): AgentConfig[] {
-  return agents.map((agent) => (agent.url.startsWith(DEMO_HOST) ? { ...agent, socketPath } : agent));
+  return agents.map((agent) =>
+    agent.url.startsWith(`${DEMO_ORIGIN}/demo/agents/`) ? Object.assign({}, agent, { socketPath }) : agent,
+  );
 }
 
 function raising(raise: Raise): (event: AgentEvent) => void {

@@ -10,7 +10,9 @@ import { join } from 'node:path';
 import type { KeyEntry } from '../core/directory.ts';
 import { keyDigest } from '../core/key-digest.ts';
 import { mintKey } from '../core/key-format.ts';
+import { DEMO_AGENTS } from '../agents/demo/scripts.ts';
 import type { FoundProvider } from '../providers/catalog.ts';
+import { DEMO_ORIGIN } from '../providers/catalog/local.ts';
 import { writePrivateFile } from './data-dir.ts';
 import { StartError } from './start-error.ts';
 
@@ -90,7 +92,8 @@ export function firstRunConfigText(found: readonly FoundProvider[]): string {
   const providers = Object.fromEntries(found.map(({ row, variable }) => [row.id, { api_key: `\${env:${variable}}` }]));
   const wildcards = found.map(({ row }) => ({ name: `${row.id}/*`, targets: [{ provider: row.id, model: '*' }] }));
   const demo = { name: 'demo', targets: [{ provider: 'demo', model: 'demo', price: 'free' }] };
-  return JSON.stringify({ providers: { demo: {}, ...providers }, models: [demo, ...wildcards] }, null, 2);
+  const agents = DEMO_AGENTS.map(({ name, skill }) => ({ name, url: `${DEMO_ORIGIN}/demo/agents/${name}`, tags: skill.tags }));
+  return JSON.stringify({ providers: { demo: {}, ...providers }, models: [demo, ...wildcards], agents }, null, 2);
 }
 
 /** What the operator is told at the start, a line each; secrets are shown here and nowhere else. */

@@ -123,7 +123,7 @@ export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
   const { capabilities } = config;
   return {
     ...callerView(entry, shown),
-    origin: entry.origin,
+    origin: config.socketPath === undefined ? entry.origin : 'demo',
     version: shown.version ?? null,
     url: config.url,
     card_url: config.cardUrl ?? null,
