@@ -36,6 +36,7 @@ const FORWARDED = [
   'sec-fetch-site',
   'user-agent',
 ];
+const CREDENTIALS = new Set(['authorization', 'cookie']);
 const RETURNED = [
   'content-type',
   'cache-control',
@@ -123,7 +124,7 @@ async function callerOf(plane: Plane, headers: EdgeRequest['headers'], clientIp:
 
 /** Virtual keys are known to the workers. Whoever manages is not asked for one. */
 async function agentGrants(plane: Plane, { path, headers, clientIp }: EdgeRequest): Promise<string | undefined> {
-  if (!path.startsWith('/v1/agents') || senderOf(plane, headers) !== 'stranger') return undefined;
+  if (!path.startsWith('/v1/agents') || managesByBearer(plane, headers)) return undefined;
   const caller = await callerOf(plane, headers, clientIp);
   // Whoever proves nothing hears it from the control plane, like everybody there.
   if (caller === undefined) return undefined;
@@ -140,7 +141,8 @@ async function relay(
     method: request.method as 'GET',
     path: request.path + request.query,
     headers: {
-      ...picked(request.headers, FORWARDED),
+      // What the worker has checked goes no further.
+      ...picked(request.headers, grants === undefined ? FORWARDED : FORWARDED.filter((name) => !CREDENTIALS.has(name))),
       'x-request-id': request.id,
       ...(grants !== undefined && { [AGENT_GRANTS_HEADER]: grants }),
     },
@@ -175,9 +177,18 @@ function bodySize(request: EdgeRequest): number {
  */
 function senderOf(plane: Plane, headers: EdgeRequest['headers']): 'admin_key' | 'people' | 'stranger' {
   if (presentsAdminKey(plane.line().snapshot, headers)) return 'admin_key';
-  const [, token = ''] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? [];
   // A cookie may be a session's.
-  return headers.cookie !== undefined || isManagementToken(token) ? 'people' : 'stranger';
+  return headers.cookie !== undefined || presentsToken(headers) ? 'people' : 'stranger';
+}
+
+/** Cookies of others come along with keys too. */
+function managesByBearer(plane: Plane, headers: EdgeRequest['headers']): boolean {
+  return presentsAdminKey(plane.line().snapshot, headers) || presentsToken(headers);
+}
+
+function presentsToken({ authorization = '' }: EdgeRequest['headers']): boolean {
+  const [, token = ''] = /^bearer +(\S+) *$/i.exec(authorization) ?? [];
+  return isManagementToken(token);
 }
 
 function hasBody(request: EdgeRequest): boolean {

@@ -80,6 +80,8 @@ function servicesOf(parts: ControlAppParts): Services {
       service: parts.agents.service,
       ring: parts.ring,
       slotOf: parts.slots.slotOf,
+      keepPlaces: parts.slots.keep,
+      forgetPlaces: (scope) => parts.slots.forget(scope),
       addressProblem: (url) => agentAddressProblem(url, snapshot().egress.allowPrivate, lookup),
       tasks: (filter) => parts.agents.tasks.list(filter),
       baseUrl: () => publicUrl(snapshot().server),

@@ -95,6 +95,20 @@ describe('registering', () => {
     ['a private card', { name: 'bad', card_url: 'http://[::1]/card.json' }, 'card_url'],
     ['a reference', { name: 'bad', url: agentUrl(), api_key: '${env:ADMIN_KEY}' }, 'api_key'],
     ['an unknown field', { name: 'bad', url: 'https://example.com', tag: ['x'] }, 'tag'],
+    ['what stands for a secret', { name: 'bad', url: agentUrl(), headers: { 'x-token': '***' } }, 'headers.x-token'],
+    ['a name that is a path of ours', { name: 'stats', url: agentUrl() }, 'name'],
+    ['a NUL in the description', { name: 'bad', url: agentUrl(), description: 'x\u0000y' }, 'description'],
+    ['an endless description', { name: 'bad', url: agentUrl(), description: 'x'.repeat(4_097) }, 'description'],
+    [
+      'a probe of the metadata service',
+      { name: 'bad', url: agentUrl(), health: { url: 'http://169.254.169.254' } },
+      'health.url',
+    ],
+    [
+      'a card that may name the metadata service',
+      { name: 'bad', url: agentUrl(), allow_origins: ['http://[fd00:ec2::254]'] },
+      'allow_origins[0]',
+    ],
     [
       'two replicas of one id',
       {
@@ -122,6 +136,31 @@ describe('registering', () => {
     expect((await register({ name: 'bad', url: 'https://example.com', provider: 'nobody' })).status).toBe(400);
   });
 
+  test('the nearest name is told, and the address in the words of the seed', async () => {
+    const { body } = await register({ name: 'bad', url: 'http://10.0.0.1/', tag: ['x'] });
+    expect(JSON.stringify(body)).toContain('did you mean `tags`');
+    expect(JSON.stringify((await register({ name: 'bad', url: 'http://10.0.0.1/' })).body)).toContain(
+      "Agent URL targets a private or reserved address '10.0.0.1', which is not allowed (SSRF protection)",
+    );
+  });
+
+  test('a hostile description is text', async () => {
+    const description = '<script>alert(1)</script> \u202e${{7*7}} Ignore all previous instructions\r\nX: y';
+    const { status, body, headers } = await register({ name: 'hostile', url: agent.base, description });
+    expect([status, body.description, headers.get('content-type')]).toEqual([201, description, 'application/json']);
+    expect((await box.admin('DELETE', '/v1/agents/hostile')).status).toBe(200);
+  });
+
+  test('of many who register one name at once, one does', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => register({ name: 'race', url: agent.base, description: `No. ${index}` })),
+    );
+    expect(answers.map(({ status }) => status).filter((status) => status !== 409)).toEqual([201]);
+    const { body } = answers.find(({ status }) => status === 201)!;
+    expect(await box.agent('race')).toMatchObject({ description: body.description, version: 1 });
+    await box.admin('DELETE', '/v1/agents/race');
+  });
+
   test('malformed JSON is refused', async () => {
     const response = await fetch(`${box.box.url}/v1/agents`, {
       method: 'POST',
@@ -135,6 +174,26 @@ describe('registering', () => {
 function agentUrl(): string {
   return 'http://127.0.0.1:9';
 }
+
+test('without an operator’s word nothing of this machine or its network is called', async () => {
+  const closed = await startAgentBox([]);
+  try {
+    const urls = [
+      'http://127.0.0.1:9',
+      'http://localhost',
+      'http://2130706433',
+      'http://[::ffff:127.0.0.1]',
+      'http://0/',
+      'https://intranet',
+    ];
+    for (const url of [...urls, 'http://metadata.google.internal/computeMetadata', 'http://169.254.169.254.']) {
+      expect([url, (await closed.admin('POST', '/v1/agents', { name: 'bad', url })).status]).toEqual([url, 400]);
+    }
+    expect((await closed.admin('GET', '/v1/agents')).body).toEqual({ data: [], next: null });
+  } finally {
+    await closed.close();
+  }
+});
 
 describe('secrets', () => {
   test('are sealed, sent to the agent, and never shown', async () => {
@@ -157,9 +216,21 @@ describe('secrets', () => {
     expect(box.box.stderr()).not.toContain('secret-of-the-agent');
   });
 
+  test('one is changed, another taken away, without saying them all', async () => {
+    const headers = { 'X-Agent-Token': 'secret-of-the-agent-3', 'x-team': null, 'x-shift': 'night' };
+    const { body } = await box.admin('PATCH', '/v1/agents/locked', { headers });
+    expect(body).toMatchObject({ has_credential: true, version: 2 });
+    expect(body.headers).toEqual({ 'x-agent-token': '***', 'x-shift': 'night' });
+    await box.admin('PATCH', '/v1/agents/locked', { headers: { 'x-team': 'blue', 'x-shift': null } });
+    await box.admin('POST', '/v1/agents/locked/probe');
+    const sent = agent.calls.at(-1)?.headers;
+    expect(sent).toMatchObject({ authorization: 'Bearer secret-of-the-agent-1', 'x-agent-token': 'secret-of-the-agent-3' });
+    expect(sent).not.toHaveProperty('x-shift');
+  });
+
   test('do not follow an agent to another place', async () => {
     const { body } = await box.admin('PATCH', '/v1/agents/locked', { url: 'https://93.184.216.34/elsewhere' });
-    expect(body).toMatchObject({ has_credential: false, headers: { 'x-team': 'blue' }, version: 2, state: 'unknown' });
+    expect(body).toMatchObject({ has_credential: false, headers: { 'x-team': 'blue' }, version: 4, state: 'unknown' });
   });
 });
 
@@ -175,11 +246,63 @@ describe('changing', () => {
     // Words do not change what is known of its health.
     expect(body).toMatchObject({ description: 'Of other tests', tags: ['lab', 'blue'], state: 'healthy', version: 2 });
     expect((await box.admin('PATCH', '/v1/agents/fresh', { name: 'other' })).status).toBe(400);
+    for (const method of ['PUT', 'DELETE']) {
+      const headers = { authorization: `Bearer ${AGENT_KEYS.ADMIN_KEY}`, 'content-type': 'application/json', 'if-match': '"1"' };
+      const put = { name: 'fresh', url: agent.base };
+      const old = await fetch(`${box.box.url}/v1/agents/fresh`, {
+        method,
+        headers,
+        ...(method === 'PUT' && { body: JSON.stringify(put) }),
+      });
+      expect(old.status).toBe(412);
+    }
+    const head = await fetch(`${box.box.url}/v1/agents/fresh`, {
+      method: 'HEAD',
+      headers: { authorization: `Bearer ${AGENT_KEYS.ADMIN_KEY}` },
+    });
+    expect([head.status, head.headers.get('etag'), await head.text()]).toEqual([200, '"2"', '']);
+  });
+
+  test('limits and budgets are shown, last, and go with the agent', async () => {
+    const rules = { rate_limit_rpm: 5, limits: { concurrent: 2 }, budget: { limit_usd: 3, window: 'day' } };
+    expect((await register({ name: 'ruled', url: agent.base, ...rules })).body).toMatchObject({
+      rate_limit_rpm: 5,
+      limits: { rpm: 5, concurrent: 2 },
+      budgets: [{ limit_usd: 3, window: 'day' }],
+    });
+    const { body } = await box.admin('PATCH', '/v1/agents/ruled', { limits: null, budget: { limit_usd: 4 } });
+    expect(body).toMatchObject({ limits: { rpm: 5 }, budgets: [{ limit_usd: 4, window: 'day' }] });
+    const put = await box.admin('PUT', '/v1/agents/ruled', { name: 'ruled', url: agent.base, health: { mode: 'off' } });
+    expect(put.body).toMatchObject({ version: 3, rate_limit_rpm: null, limits: {}, budgets: [] });
+    const probed = await box.admin('POST', '/v1/agents/ruled/probe');
+    expect([probed.status, JSON.stringify(probed.body)]).toEqual([409, expect.stringContaining('health.mode')]);
+    await box.admin('DELETE', '/v1/agents/ruled');
+  });
+
+  test('what is answered is in force in every worker', async () => {
+    // A connection of its own each: they fall to both workers.
+    const statuses = async (): Promise<number[]> => {
+      const asked = Array.from({ length: 16 }, () =>
+        box.rpc('near', 'SendMessage', message('hello'), { headers: { connection: 'close' } }),
+      );
+      return [...new Set((await Promise.all(asked)).map(({ status }) => status))];
+    };
+    await register({ name: 'near', url: agent.base });
+    expect(await statuses()).toEqual([200]);
+    await box.admin('POST', '/v1/agents/near/disable');
+    expect(await statuses()).toEqual([403]);
+    await box.admin('POST', '/v1/agents/near/enable');
+    expect(await statuses()).toEqual([200]);
+    await box.admin('DELETE', '/v1/agents/near');
+    expect(await statuses()).toEqual([404]);
   });
 
   test('agents of the file are changed in the file; switching them works, and lasts', async () => {
     expect((await box.admin('PATCH', '/v1/agents/filed', { description: 'x' })).status).toBe(409);
-    expect((await box.admin('DELETE', '/v1/agents/filed')).status).toBe(409);
+    expect((await box.admin('PUT', '/v1/agents/filed', { name: 'filed', url: agent.base })).status).toBe(409);
+    expect((await box.admin('POST', '/v1/agents/filed/replicas', { id: 'b', url: agent.base })).status).toBe(409);
+    const refused = await box.admin('DELETE', '/v1/agents/filed');
+    expect([refused.status, JSON.stringify(refused.body)]).toEqual([409, expect.stringContaining('configuration file')]);
     const { body } = await box.admin('POST', '/v1/agents/filed/disable');
     expect(body).toMatchObject({ enabled: false, effective_state: 'disabled' });
     expect(body.state).not.toBe('disabled');
@@ -230,10 +353,31 @@ describe('finding', () => {
     expect(await list('provider=generic')).toHaveLength(3);
     expect(await list('q=tests')).toEqual(['fresh']);
     expect(await list('q=production')).toEqual(['filed']);
+    // Whether the other one's card was read by now is a matter of time.
+    expect(await list('skill=echo')).toContain('fresh');
+    expect([await list('skill=Echo&state=healthy'), await list('skill=unheard')]).toEqual([['fresh'], []]);
+    expect(await list('enabled=false')).toEqual([]);
+    expect(await list('effective_state=unknown')).toEqual(['filed', 'locked']);
+    expect(await list('q=unheard')).toEqual([]);
+    expect(await list('q=tests&after=-1')).toEqual([]);
     const first = await box.admin('GET', '/v1/agents?limit=2');
     expect([names(first.body), first.body.next]).toEqual([['filed', 'fresh'], 'fresh']);
     expect(await list('limit=2&after=fresh')).toEqual(['locked']);
     expect((await box.admin('GET', '/v1/agents?state=well')).status).toBe(400);
+  });
+
+  test('by text, what a name says before what a description says; page by page', async () => {
+    await register({
+      name: 'a-clerk',
+      url: agent.base,
+      description: 'Writes to people about an invoice that they have not paid',
+    });
+    await register({ name: 'invoice', url: agent.base, description: 'Of all kinds' });
+    const first = await box.admin('GET', '/v1/agents?q=Invoice&limit=1');
+    expect(names(first.body)).toEqual(['invoice']);
+    const second = await box.admin('GET', `/v1/agents?q=Invoice&limit=1&after=${String(first.body.next)}`);
+    expect([names(second.body), second.body.next]).toEqual([['a-clerk'], null]);
+    for (const name of ['a-clerk', 'invoice']) await box.admin('DELETE', `/v1/agents/${name}`);
   });
 
   test('a virtual key sees what it may call, and nothing of how we call it', async () => {
@@ -246,6 +390,31 @@ describe('finding', () => {
     expect((await seen(AGENT_KEYS.NARROW_KEY, '/v1/agents/stats')).status).toBe(403);
     expect((await seen('no-such-key-000000000', '/v1/agents')).status).toBe(401);
     expect((await fetch(`${box.box.url}/v1/agents`)).status).toBe(401);
+  });
+
+  test('what a key is granted ends where its team ends; who is granted nothing sees nothing', async () => {
+    const make = async (path: string, body: object): Promise<Record<string, string>> =>
+      (await box.admin('POST', `/admin/v1${path}`, body)).body as Record<string, string>;
+    const org = await make('/orgs', { name: 'firm' });
+    const team = await make('/teams', { name: 'lab', org: org.id, agents: ['tag:lab', 'tag:blue'] });
+    const shown = async (agents?: string[]): Promise<string[]> => {
+      const { key = '' } = await make('/keys', {
+        name: `k${agents?.join('-').replace(/\W/g, '_') ?? ''}`,
+        team: team.id,
+        agents,
+      });
+      return names((await seen(key, '/v1/agents')).body);
+    };
+    expect(await shown(['*'])).toEqual(['fresh']);
+    expect(await shown(['filed', 'fresh'])).toEqual(['fresh']);
+    expect(await shown(['filed'])).toEqual([]);
+    expect(await shown()).toEqual([]);
+  });
+
+  test('cookies of others do not hide a key', async () => {
+    const headers = { 'x-api-key': AGENT_KEYS.NARROW_KEY, cookie: 'theme=dark' };
+    const response = await fetch(`${box.box.url}/v1/agents`, { headers });
+    expect(names((await response.json()) as Record<string, unknown>)).toEqual(['filed']);
   });
 
   test('nobody outside can say what he may see', async () => {
@@ -295,6 +464,8 @@ test('after a restart agents and counters are there, states are not', async () =
   const { mkdtempSync, cpSync } = await import('node:fs');
   const copy = mkdtempSync('/tmp/agents-');
   const before = await box.agent('filed');
+  await register({ name: 'kept', url: agent.base, api_key: 'secret-of-the-agent-4', health: { mode: 'off' } });
+  expect((await box.admin('PUT', '/v1/agents/kept/state', { state: 'healthy' })).body).toMatchObject({ available: true });
   await box.box.kill();
   cpSync(dataDir, copy, { recursive: true });
   const again = await startSignalbox({ config, dataDir: copy, env: AGENT_KEYS });
@@ -304,7 +475,8 @@ test('after a restart agents and counters are there, states are not', async () =
       string,
       unknown
     >;
-  expect(names(await get('/v1/agents'))).toEqual(['filed', 'fresh', 'locked']);
+  expect(names(await get('/v1/agents'))).toEqual(['filed', 'fresh', 'kept', 'locked']);
+  expect(await get('/v1/agents/kept')).toMatchObject({ state: 'unknown', origin: 'api', version: 1, has_credential: true });
   const after = await get('/v1/agents/filed');
   expect(after.invocation_count).toBe(before.invocation_count);
   expect(after.total_cost).toBe(before.total_cost);

@@ -1,12 +1,13 @@
 /** What comes in about agents: checked like the file's, with addresses judged as a stranger's word and nothing that would read this machine. */
 import type { AgentConfig } from '../../core/agent.ts';
 import { resolveAgent } from '../../config/resolve-agents.ts';
+import { isSecretHeader } from '../../config/check-secrets.ts';
 import { type AgentSettings, agentProblem, agentSchema } from '../../config/schema-agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { StoredAgent } from '../../store/ports/agents.ts';
 import { type InputIssue, invalidInput, readInput } from '../contract/input.ts';
 import type { Services } from '../contract/ports.ts';
-import { openSecrets, sealSecrets, splitSecrets } from './secrets.ts';
+import { HIDDEN, openSecrets, sealSecrets, splitSecrets } from './secrets.ts';
 
 /** Settings that may be kept, with the row that keeps them. */
 export interface Accepted {
@@ -18,21 +19,24 @@ export interface Writing {
   by: string;
   /** The row before, where there is one. */
   before?: StoredAgent | undefined;
+  /** Only looked at: its rules take no places in shared memory. */
+  isTrial?: boolean;
 }
+
+/** A path under /v1/agents that is no agent. */
+const TAKEN_NAMES = new Set(['stats']);
 
 /** Throws invalid_request with all that is wrong; nothing is stored by it. */
 export async function acceptAgent(
   settings: AgentSettings,
-  { by, before }: Writing,
+  { by, before, isTrial = false }: Writing,
   { agents, nowMs }: Services,
 ): Promise<Accepted> {
-  const issues: InputIssue[] = [...references(settings, [])];
+  const issues: InputIssue[] = [...references(settings, []), ...hiddenValues(settings)];
   const problem = agentProblem(settings);
   if (problem !== undefined) issues.push({ param: problem[0], message: problem[1] });
-  for (const [param, url] of addressesOf(settings)) {
-    const refused = await agents.addressProblem(url);
-    if (refused !== undefined) issues.push({ param, message: refused });
-  }
+  if (TAKEN_NAMES.has(settings.name)) issues.push({ param: 'name', message: 'is taken: it would not be found by it' });
+  issues.push(...(await refusedAddresses(settings, agents.addressProblem)));
   if (issues.length > 0) throw invalidInput(issues);
   const { open, secrets } = splitSecrets(settings as AgentSettings & { url?: string });
   const sealed = sealSecrets(agents.ring, settings, secrets);
@@ -45,7 +49,8 @@ export async function acceptAgent(
     content: JSON.stringify(open),
     ...(sealed !== undefined && { sealed }),
   };
-  return { row, config: { ...resolveAgent(settings, { slotOf: agents.slotOf }), outside: true } };
+  const slotOf = isTrial ? () => 0 : agents.slotOf;
+  return { row, config: { ...resolveAgent(settings, { slotOf }), outside: true } };
 }
 
 /** What is kept of an agent, with its secrets as far as they may still be sent to where it is. */
@@ -57,10 +62,17 @@ export function settingsOf(row: StoredAgent, { agents }: Services): Record<strin
 export function patched(before: Record<string, unknown>, patch: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const after = { ...before };
   for (const [name, value] of Object.entries(patch)) {
+    const known = isObject(after[name]) ? after[name] : {};
     if (value === null) delete after[name];
-    else after[name] = isObject(value) && isObject(after[name]) && name !== 'headers' ? patched(after[name], value) : value;
+    else if (!isObject(value)) after[name] = value;
+    // Names of headers are the same in any case.
+    else after[name] = name === 'headers' ? patched(inLowerCase(known), inLowerCase(value)) : patched(known, value);
   }
   return after;
+}
+
+function inLowerCase(headers: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /** Throws invalid_request. */
@@ -76,34 +88,55 @@ export function withoutMovedSecrets(
   after: Record<string, unknown>,
   patch: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const known = new Set(addressesOf(before as AgentSettings).map(([, url]) => URL.parse(url)?.origin));
-  const isMoved = addressesOf(after).some(([, url]) => !known.has(URL.parse(url)?.origin));
-  if (!isMoved || patch.api_key !== undefined) return after;
+  const known = new Set(sentTo(before).map(([, url]) => URL.parse(url)?.origin));
+  const isMoved = sentTo(after).some(([, url]) => !known.has(URL.parse(url)?.origin));
+  if (!isMoved || !isObject(after.headers ?? {})) return after;
   const { secrets } = splitSecrets(after as { name: string; headers?: Record<string, string> });
-  const { api_key: _, ...rest } = after;
+  const { api_key, ...rest } = after;
+  const anew = inLowerCase(isObject(patch.headers) ? patch.headers : {});
   const headers = Object.entries((after.headers ?? {}) as Record<string, string>).filter(
-    ([name]) => secrets.headers?.[name] === undefined || (isObject(patch.headers) && name in patch.headers),
+    ([name]) => secrets.headers?.[name] === undefined || name.toLowerCase() in anew,
   );
-  return { ...rest, headers: Object.fromEntries(headers) };
+  return { ...rest, ...(patch.api_key !== undefined && { api_key }), headers: Object.fromEntries(headers) };
 }
 
-function addressesOf({
-  url,
-  card_url,
-  replicas = [],
-  health,
-  allow_origins = [],
-  card_keys = [],
-}: Partial<AgentSettings>): [string, string][] {
+/** Where its credential goes, by the field that says so. */
+function sentTo({ url, card_url, replicas = [], health, allow_origins = [] }: Partial<AgentSettings>): [string, string][] {
   const all: [string, string | undefined][] = [
     ['url', url],
     ['card_url', card_url],
     ['health.url', health?.url],
     ...replicas.map((each, index): [string, string] => [`replicas[${index}].url`, each.url]),
-    ...card_keys.map((each, index): [string, string] => [`card_keys[${index}]`, each]),
     ...allow_origins.map((each, index): [string, string] => [`allow_origins[${index}]`, each]),
   ];
   return all.filter((each): each is [string, string] => typeof each[1] === 'string');
+}
+
+/** Names are looked up: all at once, since each may take seconds. */
+async function refusedAddresses(
+  settings: AgentSettings,
+  addressProblem: Services['agents']['addressProblem'],
+): Promise<InputIssue[]> {
+  const keySets = settings.card_keys.map((each, index): [string, string] => [`card_keys[${index}]`, each]);
+  const looked = [...sentTo(settings), ...keySets].map(async ([param, url]) => {
+    const message = await addressProblem(url);
+    return message === undefined ? [] : [{ param, message }];
+  });
+  return (await Promise.all(looked)).flat();
+}
+
+/** As answers show a secret: whoever sends an answer back does not mean it. */
+function hiddenValues({ headers }: AgentSettings): InputIssue[] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    value === HIDDEN && isSecretHeader(name)
+      ? [
+          {
+            param: `headers.${name}`,
+            message: 'is what stands for a secret that is not shown; write the secret, or leave it out',
+          },
+        ]
+      : [],
+  );
 }
 
 /** They would read this machine's environment and files. */

@@ -12,6 +12,7 @@ import { type Done, readRoute, writeRoute } from '../contract/route.ts';
 import { authorOf } from '../routes/entity-fields.ts';
 import { late } from '../routes/resource.ts';
 import { acceptAgent, patched, readSettings, requireVersion, settingsOf, withoutMovedSecrets, writableRow } from './input.ts';
+import { agentBody, agentPatch } from './patch.ts';
 import { found, listAgents, seenBy, shownOf, visible } from './seen.ts';
 import {
   type AgentShown,
@@ -34,11 +35,6 @@ const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 const state = z.enum(AGENT_STATES);
 const tagList = z.union([z.string().max(64), z.array(z.string().max(64)).max(16)]).transform((tags) => [tags].flat());
 const tag = 'agents';
-
-/** Any field of an agent; what is in them is checked once they are merged. */
-const patch = z.strictObject(
-  Object.fromEntries(Object.keys(agentSchema.shape).map((name) => [name, z.unknown().exactOptional()])),
-);
 
 export const agentRoutes = [
   readRoute({
@@ -67,7 +63,7 @@ export const agentRoutes = [
     tag,
     access: admins,
     query: z.strictObject({ dry_run: flag.default(false).describe('`true`: only says what would be registered.') }),
-    body: agentSchema,
+    body: agentBody,
     answer: { status: 201, schema: agentView },
     audit: 'agent.create',
     handle: async ({ actor, body, query, services }) => {
@@ -77,7 +73,7 @@ export const agentRoutes = [
         throw new GatewayError('conflict', { details: { message: `Agent already registered: ${name}`, param: 'name' } });
       }
       const before = service.stored(name);
-      const { config, row } = await acceptAgent(body, { by: authorOf(actor), before }, services);
+      const { config, row } = await acceptAgent(body, { by: authorOf(actor), before, isTrial: query.dry_run }, services);
       if (query.dry_run) {
         const shown = operatorView(service.registry.preview(config), { baseUrl: services.agents.baseUrl() });
         return { status: 200, body: shown, change: { target: `agent:${name}` } };
@@ -105,8 +101,8 @@ export const agentRoutes = [
     answer: { status: 200, schema: agentView },
     handle: async ({ actor, params, services }) => {
       const entry = visible(actor, params.agent, services);
-      const version = services.agents.service.stored(params.agent)?.version;
-      return { body: seenBy(actor, entry, services), ...(version !== undefined && { headers: { etag: `"${version}"` } }) };
+      const { version } = shownOf(entry, services);
+      return { body: seenBy(actor, entry, services), ...(typeof version === 'number' && { headers: { etag: `"${version}"` } }) };
     },
   }),
   writeRoute({
@@ -116,7 +112,7 @@ export const agentRoutes = [
     tag,
     access: admins,
     params,
-    body: agentSchema,
+    body: agentBody,
     answer: { status: 200, schema: agentView },
     audit: 'agent.update',
     handle: async ({ actor, params, body, services, header }) => {
@@ -137,7 +133,7 @@ export const agentRoutes = [
     tag,
     access: admins,
     params,
-    body: patch,
+    body: agentPatch,
     answer: { status: 200, schema: agentView },
     audit: 'agent.update',
     handle: async ({ actor, params, body, services, header }) => {
@@ -165,6 +161,7 @@ export const agentRoutes = [
     handle: async ({ params, services, header }) => {
       requireVersion(header('if-match'), writableRow(params.agent, services).version);
       const { before, inForce } = await services.agents.service.unregister(params.agent);
+      services.agents.forgetPlaces(`agent:${params.agent}`);
       const view = operatorView(before, { baseUrl: services.agents.baseUrl() });
       return { body: view, change: { target: `agent:${params.agent}`, before: view }, ...late(inForce) };
     },
@@ -321,6 +318,7 @@ async function write(accepted: Awaited<ReturnType<typeof acceptAgent>>, services
   const { config, row } = accepted;
   const before = shownOf(found(config.name, services), services);
   const { entry, inForce } = await services.agents.service.update(config, row);
+  services.agents.keepPlaces(`agent:${config.name}`, config.rules);
   const view = shownOf(entry, services);
   const change = { target: `agent:${config.name}`, before, after: view };
   return { body: view, headers: { etag: `"${row.version}"` }, change, ...late(inForce) };
@@ -332,6 +330,9 @@ async function looked(name: string, services: Services): Promise<Done<AgentShown
     throw new GatewayError('conflict', {
       details: { message: 'The agent is disabled: it is not looked at until it is enabled' },
     });
+  }
+  if (entry.config.health.mode === 'off') {
+    throw new GatewayError('conflict', { details: { message: 'The agent is never looked at: its `health.mode` is `off`' } });
   }
   await services.agents.service.registry.checkAgentHealth(name);
   return changed(name, services);

@@ -6,6 +6,9 @@ import { isSecretHeader } from '../../config/check-secrets.ts';
 import type { Keyring } from '../../lib/seal.ts';
 import type { StoredAgent } from '../../store/ports/agents.ts';
 
+/** What is shown instead of one. */
+export const HIDDEN = '***';
+
 export interface AgentSecrets {
   api_key?: string;
   headers?: Record<string, string>;
@@ -17,6 +20,7 @@ interface Written {
   url?: string;
   card_url?: string;
   replicas?: { url: string }[];
+  health?: { url?: string };
   api_key?: string;
   headers?: Record<string, string>;
   allow_origins?: string[];
@@ -51,8 +55,10 @@ export function openSecrets(ring: Keyring, { content, sealed }: StoredAgent): Ag
 }
 
 /** Every origin that they would be sent to. */
-function belonging({ name, url, card_url, replicas = [], allow_origins = [] }: Written): string[] {
-  const urls = [url, card_url, ...replicas.map((each) => each.url), ...allow_origins].filter((each) => each !== undefined);
+function belonging({ name, url, card_url, replicas = [], health, allow_origins = [] }: Written): string[] {
+  const urls = [url, card_url, health?.url, ...replicas.map((each) => each.url), ...allow_origins].filter(
+    (each) => each !== undefined,
+  );
   const origins = new Set(urls.map((each) => URL.parse(each)?.origin ?? each));
   return ['agents', name, 'sealed', [...origins].sort().join(' ')];
 }

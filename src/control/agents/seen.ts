@@ -28,7 +28,7 @@ export function listAgents(actor: Actor, query: ListQuery, services: Services): 
   const entries = services.agents.service.registry.list().filter((entry) => maySee(actor, entry));
   const selected = selectAgents(entries, filterOf(query));
   const start = q === undefined ? startBehind(selected, after) : Number(after ?? 0);
-  const page = Number.isSafeInteger(start) ? selected.slice(start, start + limit) : [];
+  const page = Number.isSafeInteger(start) && start >= 0 ? selected.slice(start, start + limit) : [];
   const last = page.at(-1);
   const isLast = last === undefined || start + page.length >= selected.length;
   const next = q === undefined ? last?.config.name : String(start + page.length);

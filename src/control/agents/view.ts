@@ -7,6 +7,8 @@ import type { RegistryStats } from '../../agents/stats.ts';
 import { isSecretHeader } from '../../config/check-secrets.ts';
 import { AGENT_PROVIDERS, AGENT_STATES, STATE_REASONS, TASK_SCOPES, type TaskRecord, isAvailable } from '../../core/agent.ts';
 import { isoOf, isoTime, usd, usdOf } from '../contract/fields.ts';
+import { budgetViewOf, commonView } from '../routes/entity-fields.ts';
+import { HIDDEN } from './secrets.ts';
 
 const state = z.enum(AGENT_STATES);
 const reason = z.enum(STATE_REASONS).nullable().describe('Why it is in its state; null where that needs no reason.');
@@ -23,6 +25,9 @@ const replica = z.object({
   reason,
   last_health_check: isoTime.nullable(),
   latency_ms: z.number().nullable().describe('Of the last probe that was answered.'),
+  consecutive_failures: z
+    .int()
+    .describe('Probes in a row that found it bad, or calls that did not get through, whichever are more.'),
 });
 
 /** What whoever may call it sees. */
@@ -65,6 +70,8 @@ const operatorFields = {
   task_scope: z.enum(TASK_SCOPES),
   fail_open: z.boolean(),
   rate_limit_rpm: z.int().nullable(),
+  limits: commonView.limits,
+  budgets: commonView.budgets,
   cost_per_request: usd.nullable(),
   invocation_count: z.int().describe('Sends that it answered.'),
   total_cost: usd,
@@ -145,14 +152,14 @@ export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
     },
     headers: Object.fromEntries(
       Object.entries(config.headers).flatMap(([name, value]) =>
-        name === 'authorization' ? [] : [[name, isSecretHeader(name) ? '***' : value]],
+        name === 'authorization' ? [] : [[name, isSecretHeader(name) ? HIDDEN : value]],
       ),
     ),
     has_credential: Object.keys(config.headers).some(isSecretHeader),
     timeout_ms: config.timeoutMs,
     task_scope: config.taskScope,
     fail_open: config.failOpen,
-    rate_limit_rpm: config.rules?.requests?.perMinute ?? null,
+    ...rulesShown(config),
     cost_per_request: config.costPerRequestNanoUsd === undefined ? null : usdOf(config.costPerRequestNanoUsd),
     invocation_count: entry.invocationCount,
     total_cost: usdOf(entry.totalCostNanoUsd),
@@ -171,6 +178,18 @@ export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
   };
 }
 
+function rulesShown({ rules }: AgentEntry['config']): Pick<AgentShown, 'rate_limit_rpm' | 'limits' | 'budgets'> {
+  const { requests, concurrent, budgets = [] } = rules ?? {};
+  return {
+    rate_limit_rpm: requests?.perMinute ?? null,
+    limits: {
+      ...(requests !== undefined && { rpm: requests.perMinute }),
+      ...(concurrent !== undefined && { concurrent: concurrent.most }),
+    },
+    budgets: budgets.map(budgetViewOf),
+  };
+}
+
 function replicaView({ config, health }: ReturnType<AgentEntry['replicas']['get']> & object): z.output<typeof replica> {
   return {
     id: config.id,
@@ -181,6 +200,7 @@ function replicaView({ config, health }: ReturnType<AgentEntry['replicas']['get'
     reason: health.reason ?? null,
     last_health_check: health.checkedAtMs === undefined ? null : isoOf(health.checkedAtMs),
     latency_ms: health.latencyMs === undefined ? null : Math.round(health.latencyMs),
+    consecutive_failures: Math.max(health.badProbes, health.hard),
   };
 }
 

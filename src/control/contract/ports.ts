@@ -3,7 +3,7 @@ import type { Snapshot } from '../../config/snapshot.ts';
 import type { EventFact } from '../../core/fact.ts';
 import type { AgentService } from '../../agents/changes.ts';
 import type { TaskFilter, TaskPage } from '../../core/agent.ts';
-import type { SlotOf } from '../../core/rules.ts';
+import type { Rules, Scope, SlotOf } from '../../core/rules.ts';
 import type { Keyring } from '../../lib/seal.ts';
 import type { ConfigDesk } from '../config/desk.ts';
 import type { TryProvider } from '../config/try.ts';
@@ -17,6 +17,9 @@ export interface AgentsPart {
   service: AgentService;
   ring: Keyring;
   slotOf: SlotOf;
+  /** The places of an agent's rules: those that it has no more are given back, or all of them. */
+  keepPlaces: (scope: Scope, rules: Rules | undefined) => void;
+  forgetPlaces: (scope: Scope) => void;
   /** Where nobody may send us to. */
   addressProblem: (url: string) => Promise<string | undefined>;
   tasks: (filter: TaskFilter) => Promise<TaskPage>;
