@@ -201,9 +201,14 @@ function placeOf(url: unknown, transport: unknown, version: unknown, tenant: unk
   return { url: parsed.href, binding, version: spoken, ...(typeof tenant === 'string' && tenant !== '' && { tenant }) };
 }
 
+/** A member of JSON may be what cannot become a text. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
 /** What differs between 0.2 and 0.3 is nothing that a gateway touches. */
 function versionOf(version: unknown): AgentInterface['version'] | undefined {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(String(version)) ?? [];
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(typeof version === 'number' ? version.toFixed(1) : textOf(version)) ?? [];
   if (major === '1') return '1.0';
   return major === '0' && (minor === '2' || minor === '3') ? '0.3' : undefined;
 }

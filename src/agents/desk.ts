@@ -6,6 +6,7 @@ import { AgentRegistry, type RegistryParts } from './registry.ts';
 import { type AgentService, type ServiceParts, createAgentService } from './changes.ts';
 import { type ShelfParts, createShelf } from './shelf.ts';
 import { type TaskIndex, createTaskIndex } from './tasks.ts';
+import { witnessOf } from './witness.ts';
 
 export interface AgentDeskParts
   extends
@@ -75,11 +76,13 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
           return tasks.list(question);
       }
     },
-    observe({ agentCall, key, costNanoUsd = 0 }) {
+    observe({ agentCall, scopes = [], costNanoUsd = 0, atMs, totalMs }) {
       if (agentCall === undefined) return;
       const { agent, generation, invoked, verdicts, messageHash } = agentCall;
       if (invoked === true) registry.recordInvocation(agent, costNanoUsd);
-      if (verdicts.length > 0) registry.observeCall(agent, { generation, caller: key ?? '', message: messageHash, verdicts });
+      if (verdicts.length === 0) return;
+      const endedAtMs = atMs + totalMs;
+      registry.observeCall(agent, { generation, caller: witnessOf(scopes), message: messageHash, endedAtMs, verdicts });
     },
     start() {
       registry.checkSoon(SOON_MS);

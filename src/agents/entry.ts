@@ -70,6 +70,22 @@ export function lastCheckOf({ replicas }: AgentEntry): number | undefined {
   return times.length === 0 ? undefined : Math.max(...times);
 }
 
+export function hasUnknown({ replicas }: AgentEntry): boolean {
+  for (const { health } of replicas.values()) if (health.state === 'unknown') return true;
+  return false;
+}
+
+/** After that many bad probes in a row it is looked at less and less often, down to this. */
+const PATIENT_PROBES = 10;
+const SLOWEST_MS = 300_000;
+/** Until it is looked at again. */
+export function pauseAfter({ config, replicas }: AgentEntry): number {
+  const { intervalMs } = config.health;
+  const bad = Math.min(...[...replicas.values()].map(({ health }) => health.badProbes));
+  const doublings = Math.max(0, bad - PATIENT_PROBES);
+  return doublings === 0 ? intervalMs : Math.max(intervalMs, Math.min(SLOWEST_MS, intervalMs * 2 ** doublings));
+}
+
 export function viewOf(entry: AgentEntry): AgentView {
   const { config, generation, card, nextProbeAtMs } = entry;
   const { replicas: _, health: __, ...rest } = config;

@@ -20,6 +20,12 @@ interface Behaviour {
   callers?: string[];
   /** Messages of the sends, one after another. */
   messages?: number[];
+  /** What does not get through is told by its proxy: 502, 503, 504. Absent: nothing can be connected to. */
+  byProxy?: true;
+  /** So many sends at a time; what each came to is known when all are over. Absent: one. */
+  atOnce?: number;
+  /** The sends that go out, by their turn. Absent: all. */
+  sends?: (turn: number) => boolean;
 }
 
 const OK: ProbeResult = { verdict: 'ok', latencyMs: 10 };
@@ -122,6 +128,66 @@ const BEHAVIOURS: Behaviour[] = [
   },
 ];
 
+/** However a GET is answered where nobody works: by a proxy, by whoever else serves the card. */
+const DEAD: Behaviour[] = GETS.map(([status, verdict]) => ({
+  name: `cannot be connected to, while GET is answered with ${status}`,
+  get: found(verdict),
+  post: always('hard'),
+  works: no,
+}));
+
+const behind = (status: string, verdict: ProbeResult['verdict']): Behaviour => ({
+  name: `is dead behind a proxy that says 502, and answers GET with ${status}`,
+  get: found(verdict),
+  post: always('hard'),
+  works: no,
+  byProxy: true,
+});
+
+/** Died after it had worked for two callers, the second of whom is seldom there. */
+const diesForTwo: Behaviour = {
+  name: 'dies behind a proxy, one of its two callers being seldom there',
+  get: (s) => found(s < 100 ? 'ok' : 'failing')(),
+  post: (s) => (s < 100 ? 'ok' : 'hard'),
+  works: (s) => s < 100,
+  callers: Array.from({ length: 40 }, (_, turn) => (turn === 20 ? 'y' : 'x')),
+  byProxy: true,
+};
+
+const MORE: Behaviour[] = [
+  ...DEAD,
+  ...GETS.map(([status, verdict]) => behind(status, verdict)),
+  diesForTwo,
+  { name: 'cannot be connected to by ten at once, and shows a card', get: () => OK, post: always('hard'), works: no, atOnce: 10 },
+  ...GETS.map(([status, verdict]) => ({
+    name: `answers GET with ${status}, and works once in more than a minute`,
+    get: found(verdict),
+    post: always('ok'),
+    works: yes,
+    sends: (turn: number) => turn % 140 < 3,
+  })),
+  ...GETS.filter(([, verdict]) => !isDown(verdict)).map(([status, verdict]) => ({
+    name: `answers GET with ${status}, and every call with an error`,
+    get: found(verdict),
+    post: always('failing'),
+    works: yes,
+  })),
+  { name: 'is dead, and called by ten at once', get: found('unreachable'), post: always('hard'), works: no, atOnce: 10 },
+  { name: 'works for ten at once', get: () => OK, post: always('ok'), works: yes, atOnce: 10 },
+  {
+    name: 'is refused by a proxy to one of its two callers',
+    get: () => OK,
+    post: (_, caller) => (caller === 'x' ? 'hard' : 'ok'),
+    works: yes,
+    callers: ['y', ...Array.from({ length: 39 }, () => 'x')],
+    byProxy: true,
+  },
+];
+
+function isDown(verdict: ProbeResult['verdict']): boolean {
+  return verdict === 'failing' || verdict === 'unreachable';
+}
+
 const MINUTES = 10;
 const INTERVAL_S = 30;
 
@@ -132,40 +198,50 @@ interface Tally {
   trials: number;
 }
 
+/** What chance says: intervals a tenth shorter, as they are, a tenth longer. */
+const JITTERS = [0, 0.5, 0.999];
+
 /** Sends twice a second, as a gateway decides. Refusals within an interval of what last went wrong are no news: it did not work then. */
-async function drive({ get, post, works, callers = ['x'], messages = [] }: Behaviour): Promise<Tally> {
+async function drive(behaviour: Behaviour, random = 0.5): Promise<Tally> {
+  const { get, post, works, callers = ['x'], messages = [], byProxy, atOnce = 1, sends = yes } = behaviour;
   const clock = { nowMs: 1_000_000 };
   const seconds = (): number => (clock.nowMs - 1_000_000) / 1_000;
   const registry = new AgentRegistry({
     probe: () => Promise.resolve(get(seconds())),
     nowMs: () => clock.nowMs,
-    random: () => 0.5,
+    random: () => random,
   });
   const { generation } = registry.register(agentConfig('a'));
   const tally: Tally = { refusedAtWorking: 0, failed: 0, trials: 0 };
   let brokenAtS = -Infinity;
-  for (let turn = 0; turn < MINUTES * 120; turn++) {
-    clock.nowMs += 500;
-    const s = seconds();
-    if (!works(s)) brokenAtS = s;
-    if (turn % 2 === 0) await registry.checkDueAgents();
+  let sent = 0;
+  /** Answers what is to be noted of it when it is over; nothing where it was refused. */
+  const send = async (s: number): Promise<(() => void) | undefined> => {
     const { state } = stateOf((await registry.getForRouting('a'))!);
     const isTrial = !isAvailable(state) && registry.admitTrial('a', '0');
+    const turn = sent++;
     if (!isAvailable(state) && !isTrial) {
       if (s - brokenAtS > INTERVAL_S * 1.1 + 1) tally.refusedAtWorking += 1;
-      continue;
+      return undefined;
     }
     const caller = callers[turn % callers.length]!;
     const message = messages.length === 0 ? turn : messages[turn % messages.length]!;
     const verdict = post(s, caller, message);
     if (isTrial) tally.trials += 1;
     else if (!works(s)) tally.failed += 1;
-    registry.observeCall('a', {
-      generation,
-      caller,
-      message,
-      verdicts: [{ replica: '0', verdict, ...(verdict === 'hard' && { unreachable: true as const }) }],
-    });
+    const unreachable = verdict === 'hard' && byProxy !== true ? { unreachable: true as const } : {};
+    const verdicts = [{ replica: '0', verdict, ...unreachable }];
+    return () => registry.observeCall('a', { generation, caller, message, verdicts });
+  };
+  for (let turn = 0; turn < MINUTES * 120; turn++) {
+    clock.nowMs += 500;
+    const s = seconds();
+    if (!works(s)) brokenAtS = s;
+    if (turn % 2 === 0) await registry.checkDueAgents();
+    if (!sends(turn)) continue;
+    const over: ((() => void) | undefined)[] = [];
+    for (let each = 0; each < atOnce; each++) over.push(await send(s));
+    for (const note of over) note?.();
     await new Promise((resolve) => setImmediate(resolve));
   }
   return tally;
@@ -175,13 +251,18 @@ test('there are thirty', () => {
   expect(BEHAVIOURS.length).toBeGreaterThanOrEqual(30);
 });
 
-test.each(BEHAVIOURS)('an agent that $name', async (behaviour) => {
-  const { refusedAtWorking, failed, trials } = await drive(behaviour);
+/** Each time that it stops working costs three calls at most, beside those that were under way; whoever asks an Unhealthy one is the one trial of an interval. */
+function expectTruth({ refusedAtWorking, failed, trials }: Tally, { works, atOnce = 1 }: Behaviour): void {
   expect(refusedAtWorking).toBe(0);
-  // Each time that it stops working costs three calls at most; whoever asks an Unhealthy one is the one trial of an interval.
-  const deaths = Array.from({ length: MINUTES * 60 }, (_, s) => s).filter(
-    (s) => !behaviour.works(s + 1) && (s === 0 || behaviour.works(s)),
-  ).length;
-  expect(failed).toBeLessThanOrEqual(3 * deaths);
+  const deaths = Array.from({ length: MINUTES * 60 }, (_, s) => s).filter((s) => !works(s + 1) && (s === 0 || works(s))).length;
+  expect(failed).toBeLessThanOrEqual((2 + atOnce) * deaths);
   expect(trials).toBeLessThanOrEqual((MINUTES * 60) / INTERVAL_S + 1);
+}
+
+const HELD = [...BEHAVIOURS, ...MORE].flatMap((behaviour) =>
+  JITTERS.map((random): [string, number, Behaviour] => [behaviour.name, random, behaviour]),
+);
+
+test.each(HELD)('an agent that %s (jitter %d)', async (_, random, behaviour) => {
+  expectTruth(await drive(behaviour, random), behaviour);
 });

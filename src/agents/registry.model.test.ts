@@ -1,4 +1,8 @@
-/** Any interleaving of what can happen to agents leaves states and counters legal: the registry against a model that is too simple to be wrong. */
+/**
+ * Any interleaving of what can happen to agents leaves states and counters legal: the registry against a model that is too simple to be wrong. What must hold after
+ * each step: a state is one of five; names, registrations and counters are those of the model; only enabled agents are looked at, each once at a time; what was seen
+ * for another registration changes nothing; figures add up; who is available, and who has a tag, is what reading all of them says; one trial per interval.
+ */
 import {
   type AsyncCommand,
   assert,
@@ -28,6 +32,10 @@ interface Real {
   /** Probes under way, with the registration they were begun for. */
   probes: { target: ProbeTarget; generation: number; resolve: (result: ProbeResult) => void }[];
   clock: { nowMs: number };
+  /** Looks at agents that nobody may look at. */
+  forbidden: string[];
+  /** When the latest trial was let through, by registration. */
+  trials: Map<number, number>;
 }
 
 type Command = AsyncCommand<Model, Real>;
@@ -50,7 +58,8 @@ function step(text: string, check: (model: Model) => boolean, run: (model: Model
   };
 }
 
-function legal({ agents }: Model, { registry }: Real): void {
+function legal({ agents }: Model, { registry, forbidden }: Real): void {
+  expect(forbidden).toEqual([]);
   expect(registry.listNames()).toEqual([...agents.keys()].sort());
   const entries = registry.list();
   for (const entry of entries) {
@@ -68,6 +77,9 @@ function legal({ agents }: Model, { registry }: Real): void {
   expect(stats.healthyAgents + stats.degradedAgents + stats.unhealthyAgents + stats.disabledAgents + stats.unknownAgents).toBe(
     agents.size,
   );
+  expect([stats.totalAgents, registry.count()]).toEqual([agents.size, agents.size]);
+  expect(stats.enabledAgents).toBe([...agents.values()].filter(({ enabled }) => enabled).length);
+  expect(stats.totalCostNanoUsd).toBe([...agents.values()].reduce((sum, { cost }) => sum + cost, 0));
   expect(stats.totalInvocations).toBe([...agents.values()].reduce((sum, { invocations }) => sum + invocations, 0));
   expect(registry.listAvailable().map((config) => config.name)).toEqual(
     entries.filter((entry) => entry.config.enabled && isAvailable(stateOf(entry).state)).map(({ config }) => config.name),
@@ -133,8 +145,10 @@ const commands = [
     step(
       `set ${agent} ${state}`,
       () => true,
-      (model, { registry }) => {
+      (model, { registry, trials }) => {
         registry.updateState(agent, state);
+        // All that was known is forgotten, the latest trial too.
+        trials.delete(model.agents.get(agent)?.generation ?? 0);
         if (model.agents.has(agent)) expect(stateOf(registry.get(agent)!).state).toBe(state);
       },
     ),
@@ -170,17 +184,27 @@ const commands = [
       },
     ),
   ),
-  tuple(name, constantFrom(...CALLS), constantFrom('x', 'y'), boolean()).map(([agent, verdict, caller, isStale]) =>
-    step(`a call to ${agent}: ${verdict}${isStale ? ' (stale)' : ''}`, has(agent), ({ agents }, { registry }) => {
-      const before = stateOf(registry.get(agent)!);
-      const generation = agents.get(agent)!.generation - (isStale ? 1 : 0);
-      registry.observeCall(agent, { generation, caller, verdicts: [{ replica: '0', verdict }] });
-      const after = stateOf(registry.get(agent)!);
-      if (isStale || before.state === 'disabled') expect(after).toEqual(before);
-      else if (verdict === 'ok') expect(after.state).toBe('healthy');
-      // Slow or failing otherwise: at most Degraded.
-      else if (verdict !== 'hard' && before.state !== 'unhealthy') expect(after.state).not.toBe('unhealthy');
-    }),
+  tuple(name, boolean()).map(([agent, isDue]) =>
+    step(
+      isDue ? 'a round of those that are due' : `route to ${agent}`,
+      () => true,
+      (_, { registry }) => void (isDue ? registry.checkDueAgents() : registry.getForRouting(agent)),
+    ),
+  ),
+  tuple(name, constantFrom(...CALLS, 'gone' as const), constantFrom('x', 'y'), boolean()).map(
+    ([agent, result, caller, isStale]) =>
+      step(`a call to ${agent}: ${result}${isStale ? ' (stale)' : ''}`, has(agent), ({ agents }, { registry }) => {
+        const before = stateOf(registry.get(agent)!);
+        const generation = agents.get(agent)!.generation - (isStale ? 1 : 0);
+        const verdict = result === 'gone' ? 'hard' : result;
+        const unreachable = result === 'gone' ? { unreachable: true as const } : {};
+        registry.observeCall(agent, { generation, caller, verdicts: [{ replica: '0', verdict, ...unreachable }] });
+        const after = stateOf(registry.get(agent)!);
+        if (isStale || before.state === 'disabled') expect(after).toEqual(before);
+        else if (verdict === 'ok') expect(after.state).toBe('healthy');
+        // Slow or failing otherwise: at most Degraded.
+        else if (verdict !== 'hard' && before.state !== 'unhealthy') expect(after.state).not.toBe('unhealthy');
+      }),
   ),
   tuple(name, nat(1_000)).map(([agent, cost]) =>
     step(
@@ -196,12 +220,15 @@ const commands = [
     ),
   ),
   name.map((agent) =>
-    step(`try ${agent}`, has(agent), (_, { registry, clock }) => {
+    step(`try ${agent}`, has(agent), ({ agents }, { registry, clock, trials }) => {
+      const { generation } = agents.get(agent)!;
       const isUnhealthy = stateOf(registry.get(agent)!).state === 'unhealthy';
       const admitted = registry.admitTrial(agent, '0');
       if (!isUnhealthy) expect(admitted).toBe(false);
       expect(registry.admitTrial(agent, '0')).toBe(false);
-      clock.nowMs += 1;
+      if (!admitted) return;
+      expect(clock.nowMs - (trials.get(generation) ?? -Infinity)).toBeGreaterThanOrEqual(30_000);
+      trials.set(generation, clock.nowMs);
     }),
   ),
   constantFrom(1_000, 31_000, 61_000).map((ms) =>
@@ -217,17 +244,17 @@ test('any interleaving leaves states and counters legal', async () => {
   await assert(
     asyncProperty(runs(commands, { maxCommands: 60 }), (run) => {
       const setup = (): { model: Model; real: Real } => {
-        const probes: Real['probes'] = [];
-        const clock = { nowMs: 1_000_000 };
+        const real: Omit<Real, 'registry'> = { probes: [], clock: { nowMs: 1_000_000 }, forbidden: [], trials: new Map() };
         const registry: AgentRegistry = new AgentRegistry({
-          probe: (target) =>
-            new Promise((resolve) => {
-              probes.push({ target, generation: registry.get(target.config.name)!.generation, resolve });
-            }),
-          nowMs: () => clock.nowMs,
+          probe: (target) => {
+            const { generation, config } = registry.get(target.config.name)!;
+            if (!config.enabled) real.forbidden.push(config.name);
+            return new Promise((resolve) => void real.probes.push({ target, generation, resolve }));
+          },
+          nowMs: () => real.clock.nowMs,
           random: () => 0.5,
         });
-        return { model: { agents: new Map() }, real: { registry, probes, clock } };
+        return { model: { agents: new Map() }, real: { ...real, registry } };
       };
       return asyncModelRun(setup, run);
     }),

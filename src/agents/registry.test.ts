@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { agentConfig } from '../../test/support/agent-config.ts';
 import { readCard } from './card.ts';
 import { type AgentEntry, effectiveStateOf, stateOf } from './entry.ts';
+import { createProbe } from './probe.ts';
 import { type AgentEvent, AgentRegistry, type Probe, type ProbeResult } from './registry.ts';
 
 interface Rig {
@@ -50,6 +51,15 @@ function card(more: object = {}): NonNullable<ProbeResult['card']> {
 }
 
 describe('looking', () => {
+  test('a look that fails is a bad one, and nothing more', async () => {
+    const rig = rigged();
+    rig.probe.mockRejectedValue(new TypeError('Cannot convert object to primitive value'));
+    rig.registry.register(agentConfig('a'));
+    rig.clock.nowMs += 3_600_000;
+    await expect(rig.registry.checkDueAgents()).resolves.toBeUndefined();
+    expect(stateIn(rig)).toEqual({ state: 'degraded', reason: 'errors' });
+  });
+
   test('a thousand first routings of one Unknown agent are one probe', async () => {
     const rig = rigged();
     rig.registry.register(agentConfig('a'));
@@ -101,9 +111,9 @@ describe('looking', () => {
       return rig.probe.mock.calls.length - before;
     };
     expect(await askedAfter(29_000)).toBe(0);
-    for (let index = 0; index < 12; index++) expect(await askedAfter(index === 0 ? 1_000 : 30_000)).toBe(index > 11 ? 0 : 1);
+    for (let index = 0; index < 11; index++) expect(await askedAfter(index === 0 ? 1_000 : 30_000)).toBe(1);
     expect(await askedAfter(30_000)).toBe(0);
-    expect(await askedAfter(90_000)).toBe(1);
+    expect(await askedAfter(30_000)).toBe(1);
     rig.registry.setEnabled('a', false);
     expect(await askedAfter(600_000)).toBe(0);
   });
@@ -117,6 +127,90 @@ describe('looking', () => {
     await rig.answer(WELL);
     expect(stateIn(rig)).toEqual({ state: 'healthy' });
     expect([...rig.registry.get('a')!.replicas.values()].map(({ health }) => health.state)).toEqual(['unhealthy', 'healthy']);
+  });
+
+  test('a disabled one is never looked at, whoever asks; nor is one that shall not be', async () => {
+    const rig = rigged(WELL);
+    const { health } = agentConfig('x');
+    rig.registry.register(agentConfig('a', undefined, { enabled: false }));
+    rig.registry.register(agentConfig('off', undefined, { health: { ...health, mode: 'off' } }));
+    rig.clock.nowMs += 600_000;
+    for (const { config, generation } of rig.registry.list()) {
+      await rig.registry.getForRouting(config.name);
+      const verdicts = [{ replica: '0', verdict: 'hard', unreachable: true } as const];
+      rig.registry.observeCall(config.name, { generation, caller: 'k', verdicts });
+    }
+    await rig.registry.checkAllAgentsHealth();
+    await rig.registry.checkDueAgents();
+    expect(rig.probe).not.toHaveBeenCalled();
+  });
+
+  test('whoever comes due while a round is under way waits for the next one', async () => {
+    const rig = rigged();
+    rig.registry.register(agentConfig('a'));
+    const all = rig.registry.checkAllAgentsHealth();
+    rig.clock.nowMs += 60_000;
+    rig.registry.register(agentConfig('b'));
+    expect(rig.registry.checkDueAgents()).toBe(all);
+    await rig.answer(WELL);
+    await all;
+    rig.clock.nowMs += 30_000;
+    void rig.registry.checkDueAgents();
+    expect(rig.probe.mock.calls.map(([{ config }]) => config.name)).toEqual(['a', 'a', 'b']);
+  });
+
+  test.each([
+    [0, 27_000],
+    [0.5, 30_000],
+    [0.999_999, 33_000],
+  ])('an interval is a tenth more or less (%d), and registering looks at nothing', async (random, dueMs) => {
+    const probe = vi.fn<Probe>(() => Promise.resolve(WELL));
+    const clock = { nowMs: 0 };
+    const registry = new AgentRegistry({ probe, nowMs: () => clock.nowMs, random: () => random });
+    registry.register(agentConfig('a'));
+    for (const [atMs, looks] of [
+      [dueMs - 1, 0],
+      [dueMs, 1],
+      [2 * dueMs - 1, 1],
+      [2 * dueMs, 2],
+    ] as const) {
+      clock.nowMs = atMs;
+      await registry.checkDueAgents();
+      expect(probe).toHaveBeenCalledTimes(looks);
+    }
+  });
+
+  test.each([301, 302, 307, 308])('a redirect (%d) is not followed, and makes it Degraded', async (status) => {
+    const get = vi.fn(() => Promise.resolve({ status, body: Buffer.from('') }));
+    const probe = createProbe({ get, nowMs: Date.now });
+    const registry = new AgentRegistry({ probe, nowMs: Date.now, random: () => 0.5 });
+    const { health } = agentConfig('x');
+    registry.register(agentConfig('a', undefined, { health: { ...health, mode: 'url' } }));
+    await registry.checkAgentHealth('a');
+    expect(get).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ url: 'https://example.com/agent' }));
+    expect(stateOf(registry.get('a')!)).toEqual({ state: 'degraded', reason: 'errors' });
+  });
+
+  test('who has come back is looked at as usual', async () => {
+    const rig = rigged({ verdict: 'unreachable' });
+    rig.registry.register(agentConfig('a'));
+    for (let index = 0; index < 17; index++) {
+      if (index === 16) rig.probe.mockResolvedValue(WELL);
+      rig.clock.nowMs += 300_000;
+      await rig.registry.checkDueAgents();
+    }
+    expect(stateIn(rig)).toEqual({ state: 'healthy' });
+    expect(rig.registry.get('a')!.nextProbeAtMs - rig.clock.nowMs).toBe(30_000);
+  });
+
+  test('a change of words meanwhile does not give whoever wants to call an Unknown agent', async () => {
+    const rig = rigged();
+    rig.registry.register(agentConfig('a'));
+    const routed = rig.registry.getForRouting('a');
+    rig.registry.update('a', agentConfig('a', undefined, { description: 'other words' }));
+    await rig.answer(WELL);
+    if (rig.probe.mock.calls.length > 1) await rig.answer(WELL);
+    expect(stateOf((await routed)!).state).toBe('healthy');
   });
 });
 
@@ -138,6 +232,29 @@ describe('cards', () => {
     expect(rig.events.filter(({ kind }) => kind === 'card_changed')).toHaveLength(1);
     expect(rig.registry.adoptPendingCard('a').card!.facts.raw.url).toBe('https://elsewhere.example/rpc');
     expect(() => rig.registry.adoptPendingCard('a')).toThrow('No changed card waits');
+  });
+
+  const elsewhere = card({ url: 'https://elsewhere.example/rpc' });
+  test.each<[string, (rig: Rig) => Promise<void> | void, boolean]>([
+    [
+      'while only words of the configuration change',
+      ({ registry }) => void registry.update('a', agentConfig('a', undefined, { description: 'x' })),
+      true,
+    ],
+    ['until the old one is served again', (rig) => rig.answer({ ...WELL, card: card() }), false],
+    ['until the agent moves', ({ registry }) => void registry.update('a', agentConfig('a', 'https://other.example')), false],
+  ])('another card waits %s', async (_, change, waits) => {
+    const rig = rigged();
+    rig.registry.register(agentConfig('a'));
+    for (const found of [card(), elsewhere]) {
+      void rig.registry.checkAgentHealth('a');
+      await rig.answer({ ...WELL, card: found });
+    }
+    expect(rig.registry.get('a')!.pendingCard).toBe(elsewhere);
+    expect(stateIn(rig)).toEqual({ state: 'healthy' });
+    void rig.registry.checkAgentHealth('a');
+    await change(rig);
+    expect(rig.registry.get('a')!.pendingCard !== undefined).toBe(waits);
   });
 });
 
@@ -184,6 +301,41 @@ describe('changing', () => {
     expect(() => registry.register(agentConfig(name, url))).toThrow(message);
     expect(registry.count()).toBe(0);
   });
+
+  test('states are counted as they are set, whether anybody may call or not', () => {
+    const { registry } = rigged();
+    for (const state of ['unknown', 'healthy', 'degraded', 'unhealthy', 'disabled'] as const) {
+      registry.register(agentConfig(state, undefined, { enabled: state !== 'degraded' }));
+      registry.updateState(state, state);
+      registry.recordInvocation(state, 2);
+    }
+    expect(registry.stats()).toEqual({
+      totalAgents: 5,
+      enabledAgents: 4,
+      healthyAgents: 1,
+      degradedAgents: 1,
+      unhealthyAgents: 1,
+      disabledAgents: 1,
+      unknownAgents: 1,
+      totalInvocations: 5,
+      totalCostNanoUsd: 10,
+    });
+    expect(registry.listAvailable().map(({ name }) => name)).toEqual(['healthy']);
+    expect(registry.listNames()).toEqual(['degraded', 'disabled', 'healthy', 'unhealthy', 'unknown']);
+  });
+
+  test('what is not there is asked nothing and counts nothing; whoever comes again begins at nothing', () => {
+    const rig = rigged();
+    expect(() => (rig.registry.recordInvocation('a', 1), rig.registry.updateState('a', 'healthy'))).not.toThrow();
+    expect([rig.registry.unregister('a'), rig.registry.admitTrial('a', '0')]).toEqual([undefined, false]);
+    expect(() => rig.registry.update('a', agentConfig('a'))).toThrow('Agent not found: a');
+    expect(rig.changed).toEqual([]);
+    rig.registry.register(agentConfig('a'));
+    rig.registry.recordInvocation('a', 1);
+    rig.registry.unregister('a');
+    expect(rig.registry.register(agentConfig('a'))).toMatchObject({ invocationCount: 0, totalCostNanoUsd: 0 });
+    expect(rig.changed).toEqual(['a', 'a', 'a']);
+  });
 });
 
 describe('calls', () => {
@@ -219,5 +371,27 @@ describe('calls', () => {
       'unknown → unhealthy',
       'unhealthy → healthy',
     ]);
+  });
+
+  test('whoever waits for a trial waits until it has ended', async () => {
+    const rig = rigged({ verdict: 'unreachable' });
+    const { generation } = rig.registry.register(agentConfig('a'));
+    await rig.registry.checkAgentHealth('a');
+    await expect(rig.registry.trialEnded('a', '0')).resolves.toBeUndefined();
+    expect(rig.registry.admitTrial('a', '0')).toBe(true);
+    const ended = vi.fn<() => void>();
+    const waiting = rig.registry.trialEnded('a', '0').then(ended);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(ended).not.toHaveBeenCalled();
+    rig.registry.observeCall('a', { generation, caller: 'k', verdicts: [{ replica: '0', verdict: 'ok' }] });
+    await waiting;
+  });
+
+  test('one that is disabled is not tried', () => {
+    const { registry } = rigged();
+    registry.register(agentConfig('a'));
+    registry.updateState('a', 'unhealthy');
+    registry.setEnabled('a', false);
+    expect(registry.admitTrial('a', '0')).toBe(false);
   });
 });

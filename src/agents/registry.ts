@@ -13,9 +13,18 @@ import {
 import { GatewayError } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import { isSamePlace, mayReplace } from './compare.ts';
-import { type AgentEntry, type AgentOrigin, type KnownCard, newEntry, stateOf } from './entry.ts';
+import {
+  type AgentEntry,
+  type AgentOrigin,
+  type KnownCard,
+  type ReplicaEntry,
+  hasUnknown,
+  newEntry,
+  pauseAfter,
+  stateOf,
+} from './entry.ts';
 import { type RegistryStats, statsOf } from './stats.ts';
-import { type Observation, type ProbeVerdict, isBeingTried, mayTry, next } from './state.ts';
+import { type Observation, type ProbeVerdict, isBeingTried, mayTry, next, wantsLook } from './state.ts';
 
 export interface ProbeTarget {
   config: AgentConfig;
@@ -32,7 +41,7 @@ export interface ProbeResult {
   card?: KnownCard;
 }
 
-/** Looks at one replica, within the agent's own time. Never rejects. */
+/** Looks at one replica, within the agent's own time. */
 export type Probe = (target: ProbeTarget) => Promise<ProbeResult>;
 
 export interface RegistryParts {
@@ -54,9 +63,6 @@ export type AgentEvent =
 const AT_ONCE = 16;
 /** Each wait is up to a tenth longer or shorter, so that agents of one start spread. */
 const JITTER = 0.1;
-/** After that many bad probes in a row an agent is looked at less and less often, down to this. */
-const PATIENT_PROBES = 10;
-const SLOWEST_MS = 300_000;
 /** So long others wait for what the one finds out that tries an Unhealthy replica. */
 const TRIAL_MS = 2_000;
 const TRIAL_TURN_MS = 20;
@@ -129,9 +135,15 @@ export class AgentRegistry {
 
   /** For whoever wants to call it: an enabled agent that nobody has looked at is looked at first. Its state is the caller's to judge. */
   async getForRouting(name: string): Promise<AgentEntry | undefined> {
-    const entry = this.agents.get(name);
-    if (entry?.config.enabled === true && hasUnknown(entry)) await this.checkAgentHealth(name);
-    return this.agents.get(name);
+    let looked: AgentEntry | undefined;
+    let entry = this.agents.get(name);
+    // Whoever was registered anew meanwhile is another one; its state after a look may still be Unknown where nobody may look.
+    while (entry?.config.enabled === true && hasUnknown(entry) && entry !== looked) {
+      looked = entry;
+      await this.checkAgentHealth(name);
+      entry = this.agents.get(name);
+    }
+    return entry;
   }
 
   getConfig(name: string): AgentConfig | undefined {
@@ -219,9 +231,9 @@ export class AgentRegistry {
   }
 
   /** What a call showed. Those of an older registration show nothing. */
-  observeCall(name: string, { generation, caller, message, verdicts }: ObservedCall): void {
+  observeCall(name: string, { generation, caller, message, endedAtMs = Infinity, verdicts }: ObservedCall): void {
     if (this.agents.get(name)?.generation !== generation) return;
-    const atMs = this.parts.nowMs();
+    const atMs = Math.min(this.parts.nowMs(), endedAtMs);
     for (const { replica, verdict, unreachable } of verdicts) {
       const seen: Observation = {
         kind: 'call',
@@ -232,8 +244,9 @@ export class AgentRegistry {
         ...(unreachable === true && { unreachable }),
       };
       this.observe(name, () => seen, replica);
+      const health = this.agents.get(name)?.replicas.get(replica)?.health;
       // Whether it is gone is found out at once, not by the next callers.
-      if (unreachable === true) void this.checkAgentHealth(name);
+      if (unreachable === true || (health !== undefined && wantsLook(health))) void this.checkAgentHealth(name);
     }
   }
 
@@ -242,8 +255,8 @@ export class AgentRegistry {
     const entry = this.agents.get(name);
     const replica = entry?.replicas.get(replicaId);
     const atMs = this.parts.nowMs();
-    if (entry === undefined || replica === undefined || !mayTry(replica.health, atMs, entry.config.health.intervalMs))
-      return false;
+    if (entry?.config.enabled !== true || replica === undefined) return false;
+    if (!mayTry(replica.health, atMs, entry.config.health.intervalMs)) return false;
     replica.health = next(replica.health, { kind: 'trial', atMs }, entry.config.health);
     return true;
   }
@@ -306,10 +319,12 @@ export class AgentRegistry {
   private async look(entry: AgentEntry): Promise<void> {
     const { config, card } = entry;
     const replicas = [...entry.replicas.values()];
-    const results = await Promise.all(replicas.map((replica) => this.parts.probe({ config, url: replica.config.url, card })));
+    // Whatever a stranger's answer breaks, it breaks nothing but this look.
+    const probe = ({ config: { url } }: ReplicaEntry): Promise<ProbeResult> =>
+      this.parts.probe({ config, url, card }).catch((): ProbeResult => ({ verdict: 'refused' }));
+    const results = await Promise.all(replicas.map(probe));
     // Registered anew, disabled or gone meanwhile: what was seen is not this agent's.
     if (this.agents.get(config.name) !== entry) return;
-    entry.nextProbeAtMs = this.parts.nowMs() + this.jittered(pauseAfter(entry));
     const found = results.find((result) => result.card !== undefined)?.card;
     if (found !== undefined) this.take(entry, found);
     for (const [index, { verdict, latencyMs }] of results.entries()) {
@@ -320,6 +335,7 @@ export class AgentRegistry {
         replicas[index]!.config.id,
       );
     }
+    entry.nextProbeAtMs = this.parts.nowMs() + this.jittered(pauseAfter(entry));
   }
 
   /** A first card is taken as it is; another one only if it leads to the same places under the same security. */
@@ -373,25 +389,11 @@ export class AgentRegistry {
 }
 
 function requireSound({ name, url, replicas }: AgentConfig): void {
-  const problem =
-    agentNameProblem(name) ??
-    agentUrlProblem(url) ??
-    replicas.map((each) => agentUrlProblem(each.url)).find((each) => each !== undefined);
+  const urls = [url, ...replicas.map((each) => each.url)];
+  const problem = agentNameProblem(name) ?? urls.map(agentUrlProblem).find((each) => each !== undefined);
   if (problem !== undefined) throw new GatewayError('invalid_request', { details: { message: problem } });
-}
-
-function hasUnknown({ replicas }: AgentEntry): boolean {
-  for (const { health } of replicas.values()) if (health.state === 'unknown') return true;
-  return false;
 }
 
 function reset({ nowMs }: RegistryParts): Observation {
   return { kind: 'set', state: 'unknown', atMs: nowMs() };
-}
-
-function pauseAfter({ config, replicas }: AgentEntry): number {
-  const { intervalMs } = config.health;
-  const bad = Math.min(...[...replicas.values()].map(({ health }) => health.badProbes));
-  const doublings = Math.max(0, bad - PATIENT_PROBES);
-  return doublings === 0 ? intervalMs : Math.max(intervalMs, Math.min(SLOWEST_MS, intervalMs * 2 ** doublings));
 }

@@ -43,10 +43,12 @@ const WEIGHTS = { name: 3, tags: 2, skills: 2, words: 1 } as const;
 /** BM25 as usual: how soon a repeated word stops counting, and how much long texts lose (Robertson and Zaragoza 2009). */
 const K1 = 1.2;
 const B = 0.75;
+/** Whoever looks for more looks for nothing in particular, and all agents would be read for each. */
+const MOST_WANTED = 16;
 
 /** Those that have any of the words, the best first; equal ones by name. */
 function ranked(entries: readonly AgentEntry[], text: string): AgentEntry[] {
-  const wanted = [...new Set(wordsOf(text))];
+  const wanted = [...new Set(wordsOf(text))].slice(0, MOST_WANTED);
   const documents = entries.map((entry) => ({ entry, counts: countsOf(entry) }));
   const lengths = documents.map(({ counts }) => [...counts.values()].reduce((sum, count) => sum + count, 0));
   const mean = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length);
@@ -80,7 +82,19 @@ function matches(counts: ReadonlyMap<string, number>, wanted: string): number {
   return begun;
 }
 
-function countsOf({ config, card }: AgentEntry): Map<string, number> {
+/** Cards are long, and anybody with a key may look through them again and again. */
+const known = new WeakMap<AgentEntry, { hash: string | undefined; counts: Map<string, number> }>();
+
+function countsOf(entry: AgentEntry): Map<string, number> {
+  const found = known.get(entry);
+  const hash = entry.card?.facts.hash;
+  if (found !== undefined && found.hash === hash) return found.counts;
+  const counts = counted(entry);
+  known.set(entry, { hash, counts });
+  return counts;
+}
+
+function counted({ config, card }: AgentEntry): Map<string, number> {
   const skills = card?.facts.skills ?? [];
   const counts = new Map<string, number>();
   const add = (text: string | undefined, weight: number): void => {

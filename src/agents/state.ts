@@ -18,16 +18,15 @@ export interface Health {
   /** Calls in a row that did not get through, and from whom: two are enough to know. */
   hard: number;
   hardBy: readonly string[];
-  /** Nobody could be reached: what a later probe can disprove, */
-  unreachable?: true;
-  /** unless a probe found it well all the while. */
-  contradicted?: true;
+  /** A probe found it gone too, while calls did not get through: the next one that finds it well has seen it come back. */
+  confirmed?: true;
   /** Calls in a row that failed there, and the message of the last one. */
   soft: number;
   softMessage?: number;
   /** The latest callers, newest first, at most two. */
   callers: readonly { id: string; atMs: number }[];
-  succeededAtMs?: number;
+  /** The last call that it worked for, or whose own error it told. */
+  answeredAtMs?: number;
   failedAtMs?: number;
   /** Calls worked while GET answered 5xx: its word is worth nothing until it answers otherwise. */
   getTellsNothing?: true;
@@ -73,6 +72,8 @@ export const NEW: Health = Object.freeze({
 
 /** So long a real call outranks a probe. */
 const CALL_COUNTS_MS = 60_000;
+/** So long calls that did not get through are believed rather than a GET that does: somebody else may serve its card. */
+const CALLS_OUTRANK_MS = 600_000;
 /** Calls in a row. */
 const FAILURES = 3;
 /** Stands among callers for the probe: it is a witness too. */
@@ -94,6 +95,11 @@ export function next(health: Health, seen: Observation, rules: HealthRules): Hea
 /** Whether an Unhealthy replica may be tried by one send. */
 export function mayTry({ state, trialAtMs = -Infinity }: Health, atMs: number, intervalMs: number): boolean {
   return state === 'unhealthy' && atMs - trialAtMs >= intervalMs;
+}
+
+/** Enough calls did not get through, but all of them were of one caller where others get through: a look would tell. */
+export function wantsLook({ state, hard, confirmed }: Health): boolean {
+  return hard === FAILURES && state !== 'unhealthy' && confirmed !== true;
 }
 
 /** A trial was let through since then, and nothing has come of it yet. */
@@ -126,19 +132,26 @@ function afterProbe(health: Health, probe: Probe, rules: HealthRules): Health {
 }
 
 function afterBadProbe(health: Health, { atMs, verdict }: Probe, { unhealthyThreshold }: HealthRules): Health {
-  const witnessed = health.hard === 0 ? health : { ...health, hardBy: withCaller(health.hardBy, PROBE) };
-  if (isRecent(health.succeededAtMs, atMs)) return witnessed;
-  if (verdict === 'failing' && health.getTellsNothing === true) return to(witnessed, 'degraded', 'unverified');
-  if (health.badProbes < unhealthyThreshold && health.state !== 'unknown') return witnessed;
-  return to(witnessed, 'unhealthy', verdict === 'failing' ? 'errors' : 'unreachable');
+  const reason = verdict === 'failing' ? 'errors' : 'unreachable';
+  const confirmed = health.hard === 0 ? health : confirm(health);
+  if (isKnownToBeGone(confirmed)) return to(confirmed, 'unhealthy', reason);
+  if (isRecent(health.answeredAtMs, atMs)) return confirmed;
+  if (verdict === 'failing' && health.getTellsNothing === true) return to(confirmed, 'degraded', 'unverified');
+  if (health.badProbes < unhealthyThreshold && health.state !== 'unknown') return confirmed;
+  return to(confirmed, 'unhealthy', reason);
+}
+
+function confirm(health: Health): Health {
+  return { ...health, hardBy: withCaller(health.hardBy, PROBE), confirmed: true };
 }
 
 function afterGoodProbe(health: Health, probe: Probe, { healthyThreshold }: Pick<HealthRules, 'healthyThreshold'>): Health {
-  if (health.state === 'unhealthy' && health.goodProbes < healthyThreshold) return health;
-  // Somebody serves its card while nobody reaches it: only a call can tell.
-  if (health.unreachable === true && health.state !== 'unhealthy') return { ...health, contradicted: true };
-  if (health.contradicted === true) return health;
-  return afterAnswer(health.unreachable === true ? reached(health) : health, probe);
+  const { state, hard, confirmed, failedAtMs = -Infinity } = health;
+  if (state === 'unhealthy' && health.goodProbes < healthyThreshold) return health;
+  if (hard === 0) return afterAnswer(health, probe);
+  const isBack = confirmed === true || probe.atMs - failedAtMs >= CALLS_OUTRANK_MS;
+  if (isBack) return afterAnswer(reached(health), probe);
+  return state === 'unhealthy' ? health : afterAnswer(health, probe);
 }
 
 /** Something answers. Calls that failed a moment ago are not mended by that. */
@@ -147,13 +160,14 @@ function afterAnswer(health: Health, { atMs, verdict }: Probe): Health {
     return to(health, 'degraded', health.reason === 'slow' ? 'slow' : 'errors');
   }
   if (verdict === 'ok') return to(health, 'healthy');
-  if (isRecent(health.succeededAtMs, atMs)) return health;
+  if (isRecent(health.answeredAtMs, atMs) && health.state !== 'unhealthy') return health;
   return to(health, 'degraded', verdict === 'refused' ? 'errors' : verdict === 'slow' ? 'slow' : 'unverified');
 }
 
-/** It can be connected to, after all. */
+/** Whatever did not get through, it can be reached now. */
 function reached(health: Health): Health {
-  const { unreachable: _, failedAtMs: __, ...rest } = health;
+  if (health.hard === 0) return health;
+  const { confirmed: _, failedAtMs: __, ...rest } = health;
   return { ...rest, hard: 0, hardBy: [] };
 }
 
@@ -164,42 +178,43 @@ function afterCall(health: Health, call: Call): Health {
     ...health.callers.filter((each) => each.id !== caller && isRecent(each.atMs, atMs)).slice(0, 1),
   ];
   const called = { ...health, callers };
-  if (verdict === 'ok') return afterSuccess(called, call);
   if (verdict === 'hard') return afterHard(called, call);
-  if (verdict === 'none') return answered(called);
+  // It was there; since then calls did not get through.
+  if (health.hard > 0 && atMs < health.failedAtMs!) return called;
+  if (verdict === 'ok') return afterSuccess(called, call);
+  if (verdict === 'none') return answered(called, call);
   return afterSoft(called, call);
 }
 
 function afterSuccess(health: Health, { atMs }: Call): Health {
-  const { softMessage: _, failedAtMs: __, unreachable: ___, contradicted: ____, ...rest } = health;
+  const { softMessage: _, failedAtMs: __, ...rest } = reached(health);
   const wasMisjudged = health.state === 'unhealthy' && health.reason === 'errors' && health.badProbes > 0;
-  const well: Health = { ...rest, hard: 0, hardBy: [], soft: 0, succeededAtMs: atMs };
+  const well: Health = { ...rest, soft: 0, answeredAtMs: atMs };
   if (wasMisjudged) well.getTellsNothing = true;
   return health.state === 'disabled' ? well : to(well, 'healthy');
 }
 
 /** It did not get through. From one caller alone that could be the caller's own way, where others get through. */
 function afterHard(health: Health, { caller, atMs, unreachable }: Call): Health {
-  const { unreachable: _, ...rest } = health;
   const failed: Health = {
-    ...rest,
+    ...health,
     hard: health.hard + 1,
     hardBy: withCaller(health.hardBy, caller),
     failedAtMs: atMs,
-    ...(unreachable === true && { unreachable }),
   };
-  if (failed.hard < FAILURES || failed.state === 'disabled') return failed;
-  if (failed.hardBy.length < 2 && failed.callers.length >= 2) return failed;
+  if (failed.state === 'disabled' || !isKnownToBeGone(failed)) return failed;
   return to(failed, 'unhealthy', unreachable === true ? 'unreachable' : 'errors');
+}
+
+function isKnownToBeGone({ hard, hardBy, callers }: Health): boolean {
+  return hard >= FAILURES && (hardBy.length >= 2 || callers.length < 2);
 }
 
 /** Something answered, if only with an error. The same message failing again and again says something of the message. */
 function afterSoft(health: Health, { atMs, message, verdict }: Call): Health {
   const isSame = message !== undefined && message === health.softMessage;
   const failed: Health = {
-    ...health,
-    hard: 0,
-    hardBy: [],
+    ...(verdict === 'slow' ? { ...health, hard: 0, hardBy: [] } : reached(health)),
     soft: isSame ? health.soft : health.soft + 1,
     failedAtMs: isSame && health.failedAtMs !== undefined ? health.failedAtMs : atMs,
     ...(message !== undefined && { softMessage: message }),
@@ -212,8 +227,8 @@ function afterSoft(health: Health, { atMs, message, verdict }: Call): Health {
 }
 
 /** The caller's own error, well answered: whoever answers is there. */
-function answered(health: Health): Health {
-  const there = { ...health, hard: 0, hardBy: [] };
+function answered(health: Health, { atMs }: Call): Health {
+  const there = { ...reached(health), answeredAtMs: atMs };
   return health.state === 'unhealthy' ? to(there, 'degraded', 'unverified') : there;
 }
 

@@ -190,6 +190,8 @@ export interface ObservedCall {
   caller: string;
   /** Equal ones are the same message. */
   message?: number | undefined;
+  /** Wall clock. Workers tell in their own time, so that what happened first may be told last. Absent: now. */
+  endedAtMs?: number;
   verdicts: readonly { replica: string; verdict: CallVerdict; unreachable?: true }[];
 }
 
@@ -279,4 +281,9 @@ export type AskAgents = (question: AgentQuestion) => Promise<unknown>;
 /** `*`, `tag:x`, or the very name. */
 export function coversAgent(grants: readonly string[], { name, tags }: { name: string; tags: readonly string[] }): boolean {
   return grants.some((grant) => grant === '*' || grant === name || (grant.startsWith('tag:') && tags.includes(grant.slice(4))));
+}
+
+/** An agent's own limits and budgets, as a list of what holds. */
+export function rulesOfAgent({ config: { rules } }: AgentView): readonly Rules[] {
+  return rules === undefined ? [] : [rules];
 }

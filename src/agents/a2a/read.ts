@@ -7,6 +7,8 @@ export interface CallRefs {
   /** Of the message, or of the operation. */
   task?: string;
   context?: string;
+  /** Other tasks that the message tells of. */
+  mentions: readonly string[];
   /** Characters of its text parts. */
   textLength: number;
   hasFiles: boolean;
@@ -27,21 +29,47 @@ export interface Seen {
 export function refsOf(operation: Operation, params: JsonObject): CallRefs {
   if (operation !== 'send' && operation !== 'stream') {
     const id = operation.startsWith('push_') ? (params.taskId ?? params.id) : params.id;
-    return { ...text('task', taskIdOf(id)), textLength: 0, hasFiles: false, wantsPush: false };
+    return { ...text('task', taskIdOf(id)), mentions: [], textLength: 0, hasFiles: false, wantsPush: false };
   }
   const message = objectOf(params.message) ?? objectOf(params.request) ?? {};
   const configuration = objectOf(params.configuration) ?? {};
-  const parts = listOf(message.parts ?? message.content).map((part) => objectOf(part) ?? {});
+  const parts = [...listOf(message.parts), ...listOf(message.content)].map((part) => objectOf(part) ?? {});
   return {
     ...text('messageId', message.messageId),
     ...text('task', message.taskId),
     ...text('context', message.contextId),
+    mentions: listOf(message.referenceTaskIds).filter((each) => typeof each === 'string'),
     textLength: parts.reduce((sum, part) => sum + (typeof part.text === 'string' ? part.text.length : 0), 0),
     hasFiles: parts.some((part) => 'file' in part || 'raw' in part || 'url' in part),
-    wantsPush: ['pushNotificationConfig', 'taskPushNotificationConfig', 'pushNotification'].some(
-      (name) => objectOf(configuration[name]) !== undefined,
-    ),
+    wantsPush: Object.keys(configuration).some((name) => PUSH_MEMBER.test(name) && isThere(configuration[name])),
   };
+}
+
+/** In all versions, and by their names in protobuf. */
+const PUSH_MEMBER = /^(task_?)?push_?notification(_?config)?$/i;
+const MAX_MENTIONS = 64;
+/** Names of protobuf: whoever reads its JSON takes them as well as the names that we read. */
+const OTHER_NAMES = ['message_id', 'task_id', 'context_id', 'reference_task_ids'];
+
+/**
+ * What an agent could read otherwise than we do, and so find another task than the one whose owner was looked up: libraries for protobuf turn numbers and lists into text,
+ * and take members by either name. Answers the complaint.
+ */
+export function unclearIn({ message, request }: JsonObject): string | undefined {
+  if (isThere(message) && isThere(request)) return 'there are two messages';
+  const told = objectOf(message) ?? objectOf(request) ?? {};
+  const other = OTHER_NAMES.find((name) => name in told);
+  if (other !== undefined) return `message.${other}: write it in camelCase`;
+  const strange = ['taskId', 'contextId'].find((name) => isThere(told[name]) && !isId(told[name]));
+  if (strange !== undefined) return `message.${strange} must be a text of at most ${MAX_ID} characters`;
+  const { referenceTaskIds: mentions = null } = told;
+  const areIds = Array.isArray(mentions) && mentions.length <= MAX_MENTIONS && mentions.every(isId);
+  return mentions === null || areIds ? undefined : `message.referenceTaskIds must be a list of at most ${MAX_MENTIONS} ids`;
+}
+
+/** Protobuf has no other word for what is absent than null and the empty text. */
+function isThere(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
 }
 
 /** REST of 0.3 writes `tasks/{id}`. */
@@ -115,8 +143,13 @@ function listOf(value: unknown): readonly unknown[] {
 /** Ids are opaque, but no id is longer than a journal's frame bears. */
 const MAX_ID = 512;
 
+/** What climbs out of a path is none. */
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_ID && value !== '.' && value !== '..';
+}
+
 function text<Name extends string>(name: Name, value: unknown): { [Key in Name]?: string } {
-  return (typeof value === 'string' && value !== '' && value.length <= MAX_ID ? { [name]: value } : {}) as {
+  return (isId(value) ? { [name]: value } : {}) as {
     [Key in Name]?: string;
   };
 }

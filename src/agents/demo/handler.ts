@@ -4,8 +4,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Task } from '@a2a-js/sdk';
-import type { AgentExecutor, ServerCallContext, TaskStore } from '@a2a-js/sdk/server';
+import type { Task, TaskState } from '@a2a-js/sdk';
+import type { AgentExecutor, TaskStore } from '@a2a-js/sdk/server';
 
 import { createLru } from '../../lib/lru.ts';
 import { DEMO_AGENTS, type DemoAgent } from './scripts.ts';
@@ -90,15 +90,14 @@ async function handlerOf(agent: DemoAgent, card: Card, parts: DemoAgentsParts) {
   };
 }
 
-/** Runs a script as a task: submitted, at work, the answer piece by piece, and how it ended. */
-async function executorOf(agent: DemoAgent, { newId, wordMs = WORD_MS }: DemoAgentsParts): Promise<AgentExecutor> {
-  const { TaskState, Role } = await import('@a2a-js/sdk');
+type Bus = Parameters<AgentExecutor['execute']>[1];
+
+/** What a task tells of itself: the state it is in, and the next piece of its answer. */
+async function tellerOf(newId: () => string) {
+  const { Role } = await import('@a2a-js/sdk');
   const { AgentEvent } = await import('@a2a-js/sdk/server');
-  const cancelled = createLru<string, true>(MAX_TASKS);
-  const asked = createLru<string, string[]>(MAX_TASKS);
-  type Bus = Parameters<AgentExecutor['execute']>[1];
-  const says = (bus: Bus, ids: { taskId: string; contextId: string }) => ({
-    state: (state: number, text?: string) =>
+  return (bus: Bus, ids: { taskId: string; contextId: string }) => ({
+    state: (state: TaskState, text?: string) =>
       bus.publish(
         AgentEvent.statusUpdate({
           ...ids,
@@ -121,6 +120,15 @@ async function executorOf(agent: DemoAgent, { newId, wordMs = WORD_MS }: DemoAge
         }),
       ),
   });
+}
+
+/** Runs a script as a task: submitted, at work, the answer piece by piece, and how it ended. */
+async function executorOf(agent: DemoAgent, { newId, wordMs = WORD_MS }: DemoAgentsParts): Promise<AgentExecutor> {
+  const { TaskState } = await import('@a2a-js/sdk');
+  const { AgentEvent } = await import('@a2a-js/sdk/server');
+  const cancelled = createLru<string, true>(MAX_TASKS);
+  const asked = createLru<string, string[]>(MAX_TASKS);
+  const tellOn = await tellerOf(newId);
   return {
     async execute({ taskId, contextId, userMessage, task }, bus) {
       const ids = { taskId, contextId };
@@ -138,7 +146,7 @@ async function executorOf(agent: DemoAgent, { newId, wordMs = WORD_MS }: DemoAge
           },
         ),
       );
-      const tell = says(bus, ids);
+      const tell = tellOn(bus, ids);
       tell.state(TaskState.TASK_STATE_WORKING);
       const artifactId = newId();
       let index = 0;
@@ -152,7 +160,7 @@ async function executorOf(agent: DemoAgent, { newId, wordMs = WORD_MS }: DemoAge
     },
     async cancelTask(taskId, bus) {
       cancelled.set(taskId, true);
-      says(bus, { taskId, contextId: '' }).state(TaskState.TASK_STATE_CANCELED);
+      tellOn(bus, { taskId, contextId: '' }).state(TaskState.TASK_STATE_CANCELED);
       await Promise.resolve();
     },
   };
@@ -177,7 +185,7 @@ function createTaskStore(): TaskStore {
   const tasks = createLru<string, Task>(MAX_TASKS);
   return {
     save: (task) => Promise.resolve(tasks.set(task.id, task)),
-    load: (id: string, _: ServerCallContext) => Promise.resolve(tasks.get(id)),
+    load: (id) => Promise.resolve(tasks.get(id)),
     list: () => Promise.resolve({ tasks: [], nextPageToken: '', pageSize: 0, totalSize: 0 }),
   };
 }

@@ -7,6 +7,8 @@ import {
   type JsonObject,
   type Operation,
   type ProtocolVersion,
+  isPush,
+  isSend,
   isStreaming,
   operationOf,
   restCall,
@@ -110,15 +112,18 @@ export function readRpc(bytes: Buffer, stated: ProtocolVersion | undefined, shap
 function envelopeOf(body: unknown, shape: CallShape): { id: string | number; method: string; params: unknown } {
   if (Array.isArray(body)) throw new ProtocolError(-32600, 'Batches are not part of A2A; send one request at a time');
   const { jsonrpc, id, method, params } = objectOf(body) ?? {};
-  if (typeof id === 'string' || typeof id === 'number') shape.rpcId = id;
+  if (isId(id)) shape.rpcId = id;
   if (jsonrpc === '2.0' && typeof method === 'string' && isId(id)) return { id, method, params };
-  const message = 'it needs `jsonrpc: "2.0"`, an `id` (a string or a whole number) and a `method`';
+  const message = 'it needs `jsonrpc: "2.0"`, an `id` (a whole number, or a string of at most 512 characters) and a `method`';
   throw new ProtocolError(-32600, `This is no JSON-RPC 2.0 request: ${message}`);
 }
 
+/** Every event repeats it. */
+const MAX_RPC_ID = 512;
+
 /** A number with a fraction is no id (JSON-RPC 2.0 §4), and without one nobody could be answered. */
 function isId(id: unknown): id is string | number {
-  return typeof id === 'string' || (typeof id === 'number' && Number.isInteger(id));
+  return (typeof id === 'string' && id.length <= MAX_RPC_ID) || (typeof id === 'number' && Number.isInteger(id));
 }
 
 function otherVersion(method: string, version: ProtocolVersion): string {
@@ -135,21 +140,31 @@ export function readRest(asked: Extract<Asked, { at: 'rest' }>, request: EdgeReq
   const body = bytes === undefined || bytes.length === 0 ? {} : objectOf(parsed(bytes));
   if (body === undefined) throw new ProtocolError(-32602, 'The body must be a JSON object');
   const { operation, params } = found;
+  requireOneTask(operation, params, [body, Object.fromEntries(query)]);
   return whole({
     form: 'rest',
     version: asked.version,
     operation,
     rpcId: null,
-    params: { ...body, ...params },
+    // What a message is stands in the body alone.
+    params: isSend(operation) ? body : { ...body, ...params },
     bytes,
     rest: { method: request.method, below: asked.below, path: asked.path, query, body },
   });
 }
 
+/** Beside the path, nothing names another task than it does. */
+function requireOneTask(operation: Operation, { id, taskId = id }: JsonObject, others: readonly JsonObject[]): void {
+  if (isSend(operation) || taskId === undefined) return;
+  const names = isPush(operation) ? ['taskId', 'task_id'] : ['id', 'taskId', 'task_id'];
+  const isOther = others.some((other) => names.some((name) => other[name] !== undefined && other[name] !== taskId));
+  if (isOther) throw new ProtocolError(-32602, 'Another task is named than that of the path');
+}
+
 function whole(call: Omit<AgentCall, 'refs' | 'streams'>): AgentCall {
   const { operation, params } = call;
   const refs = refsOf(operation, params);
-  if ((operation === 'send' || operation === 'stream') && refs.messageId === undefined) {
+  if (isSend(operation) && refs.messageId === undefined) {
     throw new ProtocolError(-32602, 'message.messageId is required, and has at most 512 characters');
   }
   if ((operation === 'get' || operation === 'cancel' || operation === 'subscribe') && refs.task === undefined) {

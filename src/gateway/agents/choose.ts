@@ -16,7 +16,7 @@ export function ownerOf(view: AgentView, replicaId: string): ReplicaView {
  * For new work. An Unhealthy replica gets one send per interval, which finds out. Throws agent_disabled, agent_unavailable.
  */
 export async function chooseReplica({ plane }: Exchange, view: AgentView, { side, tried }: Choosing): Promise<Chosen> {
-  if (!view.config.enabled || view.state === 'disabled') throw disabled(view.name);
+  requireEnabled(view);
   const known = openOf(view, tried);
   const picked = pickFrom(view, known, { loads: side.loads, random: plane.random });
   if (picked !== undefined) return { replica: picked };
@@ -96,8 +96,10 @@ function byWeight(group: readonly ReplicaView[], chance: number): ReplicaView {
   return group.at(-1)!;
 }
 
-function disabled(name: string): GatewayError {
-  return new GatewayError('agent_disabled', { details: { message: `The agent \`${name}\` is disabled: it takes no new work` } });
+/** Throws agent_disabled. */
+export function requireEnabled({ name, config, state }: AgentView): void {
+  if (config.enabled && state !== 'disabled') return;
+  throw new GatewayError('agent_disabled', { details: { message: `The agent \`${name}\` is disabled: it takes no new work` } });
 }
 
 const MOST_RETRY_S = 300;

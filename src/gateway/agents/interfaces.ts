@@ -9,9 +9,11 @@ export function interfaceFor({ form, version }: AgentCall, { interfaces }: Repli
   return exact ?? interfaces.find((each) => each.version === version) ?? interfaces[0]!;
 }
 
-/** A tenant must be written into every request, which only the translation does. */
-export function isRaw({ form, version }: AgentCall, upstream: AgentInterface): boolean {
+/** A tenant must be written into every request, and one of the caller's own taken out, which only the translation does. */
+export function isRaw({ form, version, params, rest }: AgentCall, upstream: AgentInterface): boolean {
+  const hasOwn = params.tenant !== undefined || rest?.query.has('tenant') === true;
   return (
+    !hasOwn &&
     upstream.version === version &&
     upstream.binding === (form === 'rpc' ? 'JSONRPC' : 'HTTP+JSON') &&
     upstream.tenant === undefined

@@ -10,6 +10,7 @@ import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
 import { interfaceFor } from './interfaces.ts';
 import { headersTo } from './headers.ts';
+import { type PageTokens, pageTokens } from './page-token.ts';
 import { reachOf } from './reach.ts';
 import { sendResult } from './reply.ts';
 import { maySee, ownerOfCaller } from './tasks.ts';
@@ -26,7 +27,8 @@ export async function answerList(answering: Answering): Promise<void> {
   if (call.version !== '1.0') throw new ProtocolError(-32004, 'Listing tasks is a method of A2A 1.0');
   const { historyLength, includeArtifacts } = call.params;
   const who = ownerOfCaller(exchange.caller!, exchange.endUser);
-  const filter = filterOf(call.params, view, who.owner);
+  const tokens = pageTokens(exchange.line.snapshot.pepper, { agent: view.name, owner: `${who.owner}\0${who.endUser ?? ''}` });
+  const filter = filterOf(call.params, view, { owner: who.owner, tokens });
   const page = (await side.ask({ ask: 'tasks', ...filter })) as TaskPage;
   const seen = page.rows.filter((record) => !record.task.startsWith('context:') && maySee(record, who, view.config.taskScope));
   const params = typeof historyLength === 'number' ? { historyLength } : {};
@@ -37,7 +39,7 @@ export async function answerList(answering: Answering): Promise<void> {
   finish();
   sendResult(exchange, response, call, {
     tasks: shown,
-    nextPageToken: page.next ?? '',
+    nextPageToken: page.next === undefined ? '' : tokens.seal(page.next),
     pageSize: filter.limit,
     totalSize: shown.length,
   });
@@ -47,11 +49,13 @@ export async function answerList(answering: Answering): Promise<void> {
 function filterOf(
   { pageSize = DEFAULT_PAGE, pageToken, status, contextId }: JsonObject,
   view: AgentView,
-  owner: string,
+  { owner, tokens }: { owner: string; tokens: PageTokens },
 ): TaskFilter {
   if (typeof pageSize !== 'number' || !Number.isInteger(pageSize) || pageSize < 1 || pageSize > MOST_PER_PAGE) {
     throw new ProtocolError(-32602, `pageSize must be a whole number from 1 to ${MOST_PER_PAGE}`);
   }
+  const after = typeof pageToken === 'string' && pageToken !== '' ? tokens.open(pageToken) : '';
+  if (after === undefined) throw new ProtocolError(-32602, 'pageToken is none that was given here');
   const named = stateNamed(status);
   const state = named === 'unspecified' ? undefined : named;
   return {
@@ -59,7 +63,7 @@ function filterOf(
     ...(view.config.taskScope === 'principal' && { owner }),
     ...(state !== undefined && { state }),
     ...given('context', contextId),
-    ...given('after', pageToken),
+    ...given('after', after),
     limit: pageSize,
   };
 }
@@ -72,6 +76,8 @@ function given(name: 'context' | 'after', value: unknown): { context?: string; a
 /** Undefined: its replica does not know it any more, or cannot be asked now. */
 async function taskNow(answering: Answering, record: TaskRecord, params: object): Promise<Record<string, unknown> | undefined> {
   const { exchange, side, work, baggage } = answering;
+  // Nobody reads the rest.
+  if (exchange.gone) return undefined;
   const replica = work.view.replicas.find(({ id }) => id === record.replica);
   if (replica === undefined) return undefined;
   const own = { ...work, verdicts: [], replica, upstream: interfaceFor(work.call, replica) };

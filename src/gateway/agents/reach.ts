@@ -91,9 +91,9 @@ export class Undelivered extends Error {
   }
 }
 
-/** Notes what the end of the latest attempt says of its replica, once for each attempt. */
+/** Notes what the end of the latest attempt says of its replica, once for each attempt. A stream whose reader has left was ended by us; a whole answer was not. */
 export function judge(work: AgentWork, replica: string, exchange: Exchange, thrown: unknown): void {
-  if (exchange.gone || exchange.cut !== undefined) return;
+  if ((exchange.gone && exchange.stream) || exchange.cut !== undefined) return;
   if (work.verdicts.length >= exchange.attempts.length) return;
   const error = thrown instanceof Undelivered ? thrown.error : thrown;
   const verdict = error === undefined ? 'ok' : verdictOf(error);
@@ -115,9 +115,11 @@ function verdictOf(error: unknown): CallVerdict {
   return code.startsWith('upstream_') ? 'failing' : 'none';
 }
 
+const MOST_RETRY_S = 86_400;
+
 /** A status that is no answer of the protocol, in our words: an agent's 401 is about our credential, not about the caller's key. */
 export function refusalOf({ status, headers }: Pick<UpstreamAnswer, 'status' | 'headers'>, agent: string): GatewayError {
-  const retryAfterS = Number(headers['retry-after']);
+  const retryAfterS = Math.min(MOST_RETRY_S, Math.ceil(Number(headers['retry-after'])));
   const details = { upstreamStatus: status, ...(retryAfterS > 0 && { retryAfterS }) };
   const say = (message: string): { details: typeof details & { message: string } } => ({ details: { ...details, message } });
   if (status === 401 || status === 403)

@@ -148,7 +148,9 @@ function restFailure(
   const text = typeof message === 'string' ? message : 'The agent gave no reason';
   if (code < 0) return new ProtocolError(code, text, data);
   const reasons = Array.isArray(details) ? details.map((each) => objectOf(each)?.reason) : [];
-  const known = reasons.flatMap((reason) => (typeof reason === 'string' ? (BY_REASON[reason] ?? []) : []))[0];
+  const known = reasons.flatMap((reason) =>
+    typeof reason === 'string' && Object.hasOwn(BY_REASON, reason) ? BY_REASON[reason]! : [],
+  )[0];
   if (known !== undefined) return new ProtocolError(known, text, details);
   if (answer.status >= 500 || answer.status === 401 || answer.status === 403 || answer.status === 429)
     return refusalOf(answer, agent);

@@ -98,6 +98,8 @@ export interface EventWriter {
   /** Resolves when more may be written; false: the client has left. */
   write(event: Buffer | string): Promise<boolean>;
   end(): void;
+  /** Instead of `end`, before anything was written: something else is the answer. */
+  leave(): void;
 }
 
 const COMMENT = ': keep-alive\n\n';
@@ -144,6 +146,7 @@ export function openEvents(exchange: Exchange, response: ServerResponse, wheel: 
       isWaiting = false;
       return !response.destroyed;
     },
+    leave: () => wheel.leave(timed),
     end() {
       wheel.leave(timed);
       if (response.destroyed) return;

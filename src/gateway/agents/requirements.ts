@@ -2,6 +2,7 @@
 import type { AgentView } from '../../core/agent.ts';
 import { isPush, isSend } from '../../agents/a2a/methods.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
+import { unclearIn } from '../../agents/a2a/read.ts';
 import type { AgentCall } from './call.ts';
 
 /** Throws a ProtocolError. */
@@ -18,7 +19,9 @@ export function requireFits(call: AgentCall, view: AgentView): void {
   if (isSend(operation)) requireMessageFits(call, view);
 }
 
-function requireMessageFits({ refs }: AgentCall, { config: { refuses, capabilities } }: AgentView): void {
+function requireMessageFits({ refs, params }: AgentCall, { config: { refuses, capabilities } }: AgentView): void {
+  const unclear = unclearIn(params);
+  if (unclear !== undefined) throw new ProtocolError(-32602, `This message could be read in two ways: ${unclear}`);
   if (refuses.followUps === true && (refs.task !== undefined || refs.context !== undefined)) {
     throw new ProtocolError(-32004, 'This agent takes one message only: no message may name a task or a context');
   }

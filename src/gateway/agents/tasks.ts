@@ -2,7 +2,7 @@
 import type { AgentView, TaskRecord } from '../../core/agent.ts';
 import type { Caller } from '../../core/directory.ts';
 import { ProtocolError, taskNotFound } from '../../agents/a2a/protocol.ts';
-import { type Seen, isTerminal } from '../../agents/a2a/read.ts';
+import { type CallRefs, type Seen, isTerminal } from '../../agents/a2a/read.ts';
 import type { Exchange } from '../exchange.ts';
 import type { AgentWork } from './call.ts';
 import type { AgentSide } from './side.ts';
@@ -34,21 +34,40 @@ export function maySee(
 }
 
 /** The task of a call, if it is the caller's. Undefined: nobody knows it. Throws -32001 where it is somebody else's. */
-export async function taskOf(side: AgentSide, view: AgentView, task: string, who: TaskOwner): Promise<TaskRecord | undefined> {
+async function taskOf(side: AgentSide, view: AgentView, task: string, who: TaskOwner): Promise<TaskRecord | undefined> {
   const key = `${view.name}\n${task}`;
   const record = side.tasks.get(key) ?? ((await side.ask({ ask: 'task', agent: view.name, task })) as TaskRecord | undefined);
   return own(side, view, record, who);
 }
 
 /** The latest task of a context, by the same rules. */
-export async function taskOfContext(
-  side: AgentSide,
-  view: AgentView,
-  context: string,
-  who: TaskOwner,
-): Promise<TaskRecord | undefined> {
+async function taskOfContext(side: AgentSide, view: AgentView, context: string, who: TaskOwner): Promise<TaskRecord | undefined> {
   const record = (await side.ask({ ask: 'context', agent: view.name, context })) as TaskRecord | undefined;
   return own(side, view, record, who);
+}
+
+/**
+ * Where the call's task or context lives. Throws -32001 where it is somebody else's, or where a task is nobody's; the same of the context beside a task, and of tasks that
+ * the message only mentions: an agent may tell what was said there.
+ */
+export async function placeOf(
+  side: AgentSide,
+  view: AgentView,
+  { task, context, mentions }: CallRefs,
+  who: TaskOwner,
+): Promise<TaskRecord | undefined> {
+  const isOpen = view.config.taskScope === 'agent';
+  const known = async (id: string): Promise<TaskRecord | undefined> => {
+    const record = await taskOf(side, view, id, who);
+    if (record === undefined && !isOpen) throw taskNotFound();
+    return record;
+  };
+  if (!isOpen) for (const id of new Set(mentions)) await known(id);
+  const found = task === undefined ? undefined : await known(task);
+  if (context === undefined || found?.context === context) return found;
+  if (found?.context !== undefined && !isOpen) throw taskNotFound();
+  const record = await taskOfContext(side, view, context, who);
+  return task === undefined ? record : found;
 }
 
 function own(side: AgentSide, view: AgentView, record: TaskRecord | undefined, who: TaskOwner): TaskRecord | undefined {
@@ -65,9 +84,8 @@ function own(side: AgentSide, view: AgentView, record: TaskRecord | undefined, w
 export async function learn(exchange: Exchange, work: AgentWork, seen: Seen | undefined, side: AgentSide): Promise<void> {
   if (seen === undefined) return;
   const { view, replica } = work;
-  if (seen.context !== undefined) work.context = seen.context;
-  if (seen.state !== undefined) work.taskState = seen.state;
-  const id = idOf(seen);
+  noteSeen(work, seen);
+  const id = seen.task ?? conversationOf(work, seen);
   if (id === undefined || replica === undefined || work.task === id) return;
   work.task = id;
   if (work.record?.task === id) return;
@@ -76,9 +94,15 @@ export async function learn(exchange: Exchange, work: AgentWork, seen: Seen | un
   else await writeDown(exchange, work, { id, replica: replica.id, seen }, side);
 }
 
+/** Where it does not say which conversation that was, it was the one that was asked for. */
+function noteSeen(work: AgentWork, { context = work.context ?? work.call.refs.context, state }: Seen): void {
+  if (context !== undefined) work.context = context;
+  if (state !== undefined) work.taskState = state;
+}
+
 /** An answer that is no task still belongs to a conversation, whose next word must find the way. */
-function idOf({ kind, task, context }: Seen): string | undefined {
-  return task ?? (kind === 'message' && context !== undefined ? `context:${context}` : undefined);
+function conversationOf({ context }: AgentWork, { kind }: Seen): string | undefined {
+  return kind === 'message' && context !== undefined ? `context:${context}` : undefined;
 }
 
 interface Found {
