@@ -63,7 +63,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
   const inForce = (): Force => force!;
   const sources = { targets: shared.targets, limits: shared.limits, random: Math.random };
 
-  const plane = createPlane(context, inForce, { ids, wheel, live });
+  const plane = createPlane(context, inForce, { ids, wheel, live, agents });
   const readiness = { ready: () => ready, snapshotHash: () => force?.snapshot.hash, version: context.version };
 
   return {
@@ -96,7 +96,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
     async listen(address) {
       edge = createEdge({
         settings: () => inForce().snapshot.server,
-        routes: routeTable(plane, agents, { readiness, controlSocketPath }),
+        routes: routeTable(plane, { readiness, controlSocketPath }),
         errors: errorBody,
         newRequestId: ids.requestId,
         reserveBytes: (bytes) => shared.reserveBytes(bytes),
@@ -112,6 +112,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
 }
 
 interface PlaneParts {
+  agents: Plane['agents'];
   ids: ReturnType<typeof createIdSource>;
   wheel: Plane['wheel'];
   /** Every exchange under way stands in it. */
@@ -119,10 +120,11 @@ interface PlaneParts {
 }
 
 /** What exchanges see of the worker; all that a snapshot brings is looked up at each use. */
-function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel, live }: PlaneParts): Plane {
+function createPlane(context: WorkerContext, inForce: () => Force, { ids, wheel, live, agents }: PlaneParts): Plane {
   const { shared, journal } = context;
   return {
     worker: context.worker,
+    agents,
     line: () => inForce().line,
     wheel,
     send: (request) => inForce().send(request),

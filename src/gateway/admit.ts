@@ -38,9 +38,15 @@ export function admitCaller(exchange: Exchange): void | Promise<void> {
   return admit(exchange, demandsOf(exchange.caller!.rules, { call: true }));
 }
 
-/** An agent's own, over all its callers. Throws rate_limited. */
-export function admitAgent(exchange: Exchange, rules: readonly Rules[]): void | Promise<void> {
-  return admit(exchange, demandsOf(rules, { call: true, keptBack: keptBack(exchange) }));
+/** An agent's own limits, over all its callers, and the end user's. Throws rate_limited, store_down. */
+export async function admitAgent(exchange: Exchange, rules: readonly Rules[]): Promise<void> {
+  const found = await endUserRules(exchange);
+  if (found !== undefined) exchange.endUserRules = [found];
+  const { endUserRules: others = [] } = exchange;
+  return admit(exchange, [
+    ...demandsOf(rules, { call: true, keptBack: keptBack(exchange) }),
+    ...demandsOf(others, { call: true }),
+  ]);
 }
 
 /** The model's and the end user's limits, and everybody's tokens. Throws rate_limited, store_down. */

@@ -14,11 +14,11 @@ const MAX_METADATA_BYTES = 16_384;
 /** Hexadecimal digits that keep two long names apart which begin alike. */
 const TAIL_LENGTH = 16;
 
-/** Undefined where the client names nobody. Longer names are cut to 128 characters, the end of them a hash of the whole. */
-export function endUserOf({ line, request, surface }: Exchange, body: ClientBody): string | undefined {
+/** Undefined where the client names nobody. Without a body only the header can name him. Longer names are cut to 128 characters, the end of them a hash of the whole. */
+export function endUserOf({ line, request, surface }: Exchange, body?: ClientBody): string | undefined {
   const { header } = line.snapshot.endUsers;
   const told = header === undefined ? undefined : request.headers[header];
-  const name = (typeof told === 'string' && told !== '' ? told : nameIn(body, surface)) ?? '';
+  const name = (typeof told === 'string' && told !== '' ? told : body && nameIn(body, surface)) ?? '';
   if (name === '') return undefined;
   const clean = name.replaceAll(/\p{Cc}/gu, '?');
   if (clean.length <= MAX_LENGTH) return clean;

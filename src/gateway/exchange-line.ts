@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { GatewayError } from '../core/errors.ts';
 import type { EdgeRequest, Route } from '../http/edge.ts';
 import type { ResolvedModel } from '../routing/resolve.ts';
+import { AGENT_MODEL, serveAgentModel } from './agents/model-bridge.ts';
 import { admitCaller, admitModel } from './admit.ts';
 import { recordBodies, writeBodies } from './bodies.ts';
 import { readClientBody } from './body.ts';
@@ -37,6 +38,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     const asked = readClientBody(await readBytes(exchange, request));
     exchange.stream = asked.stream;
     exchange.askedModel = asked.model;
+    if (asked.model.startsWith(AGENT_MODEL)) return await serveAgentModel(exchange, asked, response);
     exchange.resolved = servable(line.resolve(asked.model, exchange.caller), exchange);
     recordBodies(exchange, asked.bytes, response);
     await admitModel(exchange, asked);

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 
 import type { Model } from '../config/snapshot.ts';
+import type { Caller } from '../core/directory.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { Rate } from '../core/price.ts';
 import { anthropicMessages } from '../dialects/anthropic-messages/dialect.ts';
@@ -12,22 +13,33 @@ import type { Line } from './line.ts';
  * `GET /v1/models` and `GET /v1/models/{id}`, in the shape of whoever asks: Anthropic's SDKs send `anthropic-version`, OpenAI's do not.
  * Both carry, beyond their schema, what a developer chooses by: context window, capabilities and prices.
  */
-export function modelRoutes(line: () => Line, nowMs: () => number): Route[] {
+export function modelRoutes(line: () => Line, nowMs: () => number, agentsOf: AgentsOf): Route[] {
   const policy = { access: 'key', body: 'none', errors: 'openai' } as const;
   return [
     {
       method: 'GET',
       path: '/v1/models',
       policy,
-      handle: (request, response) => inItsWords(request, response, () => listModels(line(), nowMs(), request, response)),
+      handle: (request, response) =>
+        inItsWords(request, response, () => listModels({ line: line(), nowMs: nowMs(), agentsOf }, request, response)),
     },
     {
       method: 'GET',
       path: '/v1/models/{id}',
       policy,
-      handle: (request, response) => inItsWords(request, response, () => showModel(line(), nowMs(), request, response)),
+      handle: (request, response) =>
+        inItsWords(request, response, () => showModel({ line: line(), nowMs: nowMs(), agentsOf }, request, response)),
     },
   ];
+}
+
+/** Agents that a caller may use as models. */
+export type AgentsOf = (caller: Caller) => Model[];
+
+interface Asked {
+  line: Line;
+  nowMs: number;
+  agentsOf: AgentsOf;
 }
 
 /** The route's errors are OpenAI's; who asks as Anthropic is refused as Anthropic would, and finds the request's id where its SDK looks. */
@@ -42,8 +54,9 @@ async function inItsWords(request: EdgeRequest, response: ServerResponse, answer
   }
 }
 
-async function listModels(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): Promise<void> {
-  const models = line.modelsOf(await line.authenticate(request.headers, nowMs, request.clientIp));
+async function listModels({ line, nowMs, agentsOf }: Asked, request: EdgeRequest, response: ServerResponse): Promise<void> {
+  const caller = await line.authenticate(request.headers, nowMs, request.clientIp);
+  const models = [...line.modelsOf(caller), ...agentsOf(caller)];
   if (!asksAsAnthropic(request)) return sendJson(response, 200, {}, { object: 'list', data: models.map(openAiModel) });
   const { page, hasMore } = anthropicPage(models, new URLSearchParams(request.query));
   sendJson(
@@ -59,9 +72,11 @@ async function listModels(line: Line, nowMs: number, request: EdgeRequest, respo
   );
 }
 
-async function showModel(line: Line, nowMs: number, request: EdgeRequest, response: ServerResponse): Promise<void> {
+async function showModel({ line, nowMs, agentsOf }: Asked, request: EdgeRequest, response: ServerResponse): Promise<void> {
   const caller = await line.authenticate(request.headers, nowMs, request.clientIp);
-  const found = line.resolve(request.params['id'] ?? '', caller);
+  const name = request.params['id'] ?? '';
+  const agent = agentsOf(caller).find((each) => each.name === name);
+  const found = agent === undefined ? line.resolve(name, caller) : { model: agent, name };
   const shown = { ...found.model, name: found.name };
   sendJson(response, 200, {}, asksAsAnthropic(request) ? anthropicModel(shown) : openAiModel(shown));
 }

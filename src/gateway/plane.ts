@@ -13,12 +13,14 @@ import type { TargetStates } from '../routing/target-state.ts';
 import type { WarmPrompts } from '../routing/warm-prompts.ts';
 import type { Dispatched, UpstreamRequest } from '../upstream/types.ts';
 import type { Wheel } from '../upstream/wheel.ts';
+import type { AgentSide } from './agents/side.ts';
 import type { Exchange } from './exchange.ts';
 import type { Line } from './line.ts';
 
 /** What every exchange of a worker shares, handed in by the composition root. */
 export interface Plane {
   worker: number;
+  agents: AgentSide;
   /** The line of the newest snapshot. */
   line: () => Line;
   wheel: Wheel;

@@ -4,8 +4,8 @@ import { openaiChat } from '../dialects/openai-chat/dialect.ts';
 import { responsesErrors } from '../dialects/openai-responses/error.ts';
 import type { Route, RoutePolicy } from '../http/edge.ts';
 import { A2A } from './surface.ts';
+import { agentModels } from './agents/model-bridge.ts';
 import { agentRoutes } from './agents/routes.ts';
-import type { AgentSide } from './agents/side.ts';
 import { controlRoutes } from './control-relay.ts';
 import { exchangeRoute } from './exchange-line.ts';
 import { explainRoute } from './explain-route.ts';
@@ -20,13 +20,13 @@ export interface RouteParts {
 }
 
 /** Every public path with its policy: the one table. */
-export function routeTable(plane: Plane, agents: AgentSide, { readiness, controlSocketPath }: RouteParts): Route[] {
+export function routeTable(plane: Plane, { readiness, controlSocketPath }: RouteParts): Route[] {
   return [
     ...healthRoutes(readiness),
-    ...modelRoutes(plane.line, plane.nowMs),
+    ...modelRoutes(plane.line, plane.nowMs, (caller) => agentModels(plane.agents, caller, Math.floor(plane.nowMs() / 1000))),
     ...[CHAT, MESSAGES, COUNT_TOKENS, RESPONSES, EMBEDDINGS].map((surface) => exchangeRoute(plane, surface)),
     explainRoute(plane),
-    ...agentRoutes(plane, agents),
+    ...agentRoutes(plane, plane.agents),
     ...controlRoutes(plane, controlSocketPath),
   ];
 }

@@ -6,9 +6,10 @@ import { isSend, isStreaming } from '../../agents/a2a/methods.ts';
 import type { AgentView, ReplicaView } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { backoffMs } from '../../agents/backoff.ts';
+import { witnessOf } from '../../agents/witness.ts';
 import type { Exchange } from '../exchange.ts';
 import type { AgentWork } from './call.ts';
-import { chooseReplica, ownerOf } from './choose.ts';
+import { chooseReplica, ownerOf, requireEnabled } from './choose.ts';
 import { headersTo } from './headers.ts';
 import { interfaceFor, isRaw } from './interfaces.ts';
 import { answerList } from './list.ts';
@@ -17,7 +18,7 @@ import { type Relaying, askRaw, relayWhole } from './relay.ts';
 import { answerStream } from './streams.ts';
 import type { AgentSide } from './side.ts';
 import { learn } from './tasks.ts';
-import { answerExtendedCard, translateWhole } from './translated.ts';
+import { answerExtendedCard, resultsOf, translateWhole } from './translated.ts';
 
 export interface Answering {
   exchange: Exchange;
@@ -26,15 +27,24 @@ export interface Answering {
   work: AgentWork;
   baggage: string;
   finish: () => void;
+  /** Present: it makes the answer of the results, which are those of 1.0. */
+  take?: TakeResults;
 }
+
+export type TakeResults = (results: AsyncIterable<unknown>) => Promise<void>;
 
 /** Attempts at reading, which changes nothing. */
 const READ_TRIES = 3;
 
 export async function answerCall(answering: Answering): Promise<void> {
-  const { work } = answering;
-  const { call, record, view } = work;
+  const { side, work } = answering;
+  const { call, record } = work;
+  // Before that nobody knows its card, and so not how it is spoken to: not for tasks of an earlier run either.
+  work.view = await lookedAt(side, work.view);
+  const { view } = work;
   if (call.operation === 'list') return answerList(answering);
+  // A task may still be told what it waits for; another one in its conversation is new work.
+  if (isSend(call.operation) && call.refs.task === undefined) requireEnabled(view);
   if (record !== undefined) return answerFrom(answering, ownerOf(view, record.replica));
   return isSend(call.operation) ? answerFromAny(answering) : answerFrom(answering, anyReplica(view));
 }
@@ -128,7 +138,8 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     finish,
   };
   try {
-    if (call.operation === 'extended_card') await answerExtendedCard(answering, relaying);
+    if (answering.take !== undefined) await answering.take(await resultsOf(answering, relaying));
+    else if (call.operation === 'extended_card') await answerExtendedCard(answering, relaying);
     else if (isStreaming(call.operation)) await answerStream(answering, relaying);
     else if (isRaw(call, upstream)) await relayWhole(relaying, await askRaw(relaying), response);
     else await translateWhole(answering, relaying);
@@ -146,7 +157,7 @@ async function tellTrial({ caller }: Exchange, work: AgentWork, side: AgentSide)
   const { view, replica, messageHash } = work;
   const call = {
     generation: view.generation,
-    caller: caller!.key.id,
+    caller: witnessOf(caller!.scopes),
     message: messageHash,
     verdicts: [{ replica: replica!.id, verdict: 'ok' as const }],
   };

@@ -4,26 +4,22 @@
  */
 import type { ServerResponse } from 'node:http';
 
-import { isSend } from '../../agents/a2a/methods.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import type { AgentView } from '../../core/agent.ts';
 import { GatewayError, toGatewayError } from '../../core/errors.ts';
 import type { EdgeRequest } from '../../http/edge.ts';
 import { mayUseAgent } from '../../policy/authorize.ts';
-import { hashText } from '../../routing/hash.ts';
-import { admitAgent, admitCaller, endAdmission, releaseLeases } from '../admit.ts';
+import { admitCaller, endAdmission } from '../admit.ts';
+import { endUserOf } from '../end-user.ts';
 import { type Exchange, beginExchange, factOf, noteFailure } from '../exchange.ts';
 import type { Plane } from '../plane.ts';
-import { refuseWhileStoreIsBehind } from '../store-behind.ts';
 import { A2A } from '../surface.ts';
-import { answerCall } from './answer.ts';
+import { callAgent } from './call-agent.ts';
 import { type AgentWork, type Asked, type CallShape, readRest, readRpc, statedVersion } from './call.ts';
 import { sendCard } from './card-route.ts';
 import { sendError } from './reply.ts';
-import { requireFits } from './requirements.ts';
 import type { AgentSide } from './side.ts';
-import { type AgentSpend, endCall, reserveCall } from './spend.ts';
-import { noteState, ownerOfCaller, taskOf, taskOfContext } from './tasks.ts';
+import { noteState } from './tasks.ts';
 
 interface Serving {
   exchange: Exchange;
@@ -75,42 +71,10 @@ async function serve(serving: Serving): Promise<void> {
     asked.at === 'rpc' ? readRpc(bytes, stated, shape) : readRest({ ...asked, version: shape.version }, request, bytes);
   Object.assign(shape, { streams: call.streams, version: call.version });
   exchange.stream = call.streams;
-  const header = line.snapshot.endUsers.header;
-  const endUser = header === undefined ? undefined : request.headers[header];
-  if (typeof endUser === 'string') exchange.endUser = endUser.slice(0, 128);
+  exchange.endUser = endUserOf(exchange);
   const work: AgentWork = { view, call, verdicts: [] };
   exchange.agentWork = work;
   await callAgent(serving, work);
-}
-
-async function callAgent({ exchange, response, side }: Serving, work: AgentWork): Promise<void> {
-  const { call, view } = work;
-  requireFits(call, view);
-  const record = await recordOf(exchange, side, work);
-  if (record !== undefined) work.record = record;
-  await admitAgent(exchange, view.config.rules === undefined ? [] : [view.config.rules]);
-  refuseWhileStoreIsBehind(exchange);
-  const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(textOf(exchange.request.headers.baggage), view.name);
-  if (isSend(call.operation)) work.messageHash = hashText(JSON.stringify(call.params.message ?? call.params.request ?? null));
-  const spend = isSend(call.operation) ? await reserveCall(exchange, work) : undefined;
-  const finish = (): void => finishCall(exchange, work, spend);
-  try {
-    await answerCall({ exchange, response, side, work, baggage, finish });
-    finish();
-  } catch (thrown) {
-    // An error is an answer too, but nobody pays for it.
-    if (thrown instanceof ProtocolError) work.answered = true;
-    if (spend !== undefined) endCall(exchange, spend, work.taskState === undefined ? 0 : spend.nanoUsd);
-    throw thrown;
-  } finally {
-    if (spend !== undefined) endCall(exchange, spend, 0);
-  }
-}
-
-/** A send that was answered with a result costs what it costs. */
-function finishCall(exchange: Exchange, work: AgentWork, spend: AgentSpend | undefined): void {
-  if (spend !== undefined && work.answered === true) endCall(exchange, spend, spend.nanoUsd);
-  releaseLeases(exchange);
 }
 
 /** The agent, if the caller may use it; what is not there and what is not his look alike. */
@@ -119,18 +83,6 @@ function agentOf({ caller }: Exchange, { book }: AgentSide, name: string): Agent
   if (view !== undefined && mayUseAgent(caller!, { name, tags: view.config.tags })) return view;
   const message = `The agent \`${name.slice(0, 64)}\` does not exist or this key has no access to it`;
   throw new GatewayError('agent_not_found', { details: { message } });
-}
-
-/** Where the call's task or context lives. Throws -32001 where it is somebody else's, or where a task is nobody's. */
-async function recordOf(exchange: Exchange, side: AgentSide, { view, call }: AgentWork): Promise<AgentWork['record']> {
-  const { task, context } = call.refs;
-  const who = ownerOfCaller(exchange.caller!, exchange.endUser);
-  if (task !== undefined) {
-    const record = await taskOf(side, view, task, who);
-    if (record === undefined && view.config.taskScope !== 'agent') throw new ProtocolError(-32001, 'Task not found');
-    return record;
-  }
-  return context === undefined ? undefined : taskOfContext(side, view, context, who);
 }
 
 const CALL_BYTES = 16 * 1024;
@@ -175,8 +127,4 @@ function settleAgent(exchange: Exchange, side: AgentSide): void {
     endAdmission(exchange);
     plane.ended(exchange);
   }
-}
-
-function textOf(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value.join(',') : value;
 }

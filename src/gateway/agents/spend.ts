@@ -1,9 +1,11 @@
 /** The money of a call: what a send costs is known beforehand, set aside in all budgets before it goes out, and charged where the agent answered with a result. */
-import type { Rules, Scope } from '../../core/rules.ts';
+import { rulesOfAgent } from '../../core/agent.ts';
+import type { NanoUsd } from '../../core/money.ts';
 import { budgetRefusal, planBudgets, thresholdsPassed } from '../../policy/budget.ts';
-import type { Exchange } from '../exchange.ts';
+import { type Exchange, scopesOf } from '../exchange.ts';
 import type { BudgetPlan } from '../../policy/budget.ts';
 import type { Hold } from '../../ledger/accounts.ts';
+import type { Plane } from '../plane.ts';
 import type { AgentWork } from './call.ts';
 
 export interface AgentSpend {
@@ -13,28 +15,14 @@ export interface AgentSpend {
   ended: boolean;
 }
 
-/** All that the money of the call belongs to. */
-function agentScopes({ caller }: Exchange, agent: string): Scope[] {
-  return [...(caller?.scopes ?? []), `agent:${agent}`];
-}
-
 /** Throws budget_exceeded, budget_reserved, store_down. Undefined: it costs nothing and no budget counts it. */
 export async function reserveCall(exchange: Exchange, { view }: AgentWork): Promise<AgentSpend | undefined> {
-  const { plane, caller, request } = exchange;
+  const { plane, caller, request, endUserRules = [] } = exchange;
   const nanoUsd = view.config.costPerRequestNanoUsd ?? 0;
   if (nanoUsd === 0) return undefined;
   const atMs = plane.nowMs();
-  const rules: Rules[] = [...caller!.rules, ...(view.config.rules === undefined ? [] : [view.config.rules])];
-  const plan = planBudgets(rules, plane.windowOf, atMs);
-  const reserved = plane.accounts.reserve(plan?.demands ?? [], { wantNanoUsd: nanoUsd, leastNanoUsd: nanoUsd });
-  if (!reserved.ok) {
-    const refusal = budgetRefusal(plan!, reserved, atMs);
-    if (reserved.bySpent) {
-      plane.raise('budget.exceeded', refusal.details.scope, { window: plan!.accounts[reserved.demand]!.budgets[0]!.window });
-    }
-    throw refusal;
-  }
-  const { holds } = reserved;
+  const plan = planBudgets([...caller!.rules, ...endUserRules, ...rulesOfAgent(view)], plane.windowOf, atMs);
+  const holds = holdAll(plane, plan, { nanoUsd, atMs });
   plane.record({
     kind: 'reserve',
     id: exchange.id,
@@ -43,7 +31,7 @@ export async function reserveCall(exchange: Exchange, { view }: AgentWork): Prom
     nanoUsd,
     // Whether it answered before the process died nobody can tell: what was sent is charged.
     floorNanoUsd: nanoUsd,
-    scopes: agentScopes(exchange, view.name),
+    scopes: scopesOf(exchange)!,
     requestId: request.id,
     worker: plane.worker,
     surface: exchange.surface.name,
@@ -64,6 +52,17 @@ export async function reserveCall(exchange: Exchange, { view }: AgentWork): Prom
     }
   }
   return spend;
+}
+
+/** Room in every budget, or in none. Throws budget_exceeded, budget_reserved. */
+function holdAll(plane: Plane, plan: BudgetPlan | undefined, { nanoUsd, atMs }: { nanoUsd: NanoUsd; atMs: number }): Hold[] {
+  const reserved = plane.accounts.reserve(plan?.demands ?? [], { wantNanoUsd: nanoUsd, leastNanoUsd: nanoUsd });
+  if (reserved.ok) return reserved.holds;
+  const refusal = budgetRefusal(plan!, reserved, atMs);
+  if (reserved.bySpent) {
+    plane.raise('budget.exceeded', refusal.details.scope, { window: plan!.accounts[reserved.demand]!.budgets[0]!.window });
+  }
+  throw refusal;
 }
 
 /** Once: gives back what was set aside and charges `nanoUsd`. */

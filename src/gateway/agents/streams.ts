@@ -14,7 +14,7 @@ import { missedIn } from './missed.ts';
 import { judge } from './reach.ts';
 import { type Relaying, askRaw, isEventStream, readWhole, relayEvents } from './relay.ts';
 import { type EventWriter, errorEvent, eventOf, openEvents } from './reply.ts';
-import { clientCall, eventInForm, upstreamOf } from './translated.ts';
+import { clientCall, eventInForm, startingWith, upstreamOf } from './translated.ts';
 
 const RESUMES = 3;
 
@@ -23,6 +23,7 @@ export async function answerStream(answering: Answering, relaying: Relaying): Pr
   const { exchange, response, work } = answering;
   const begun = isRaw(work.call, work.upstream!) ? await beginRaw(relaying) : await beginTranslated(answering, relaying);
   const writer = openEvents(exchange, response, exchange.plane.wheel);
+  let isAnswer = true;
   try {
     let broken: unknown;
     const last = await begun(writer).catch((thrown: unknown) => {
@@ -31,12 +32,16 @@ export async function answerStream(answering: Answering, relaying: Relaying): Pr
     });
     if (exchange.gone || exchange.cut !== undefined) return await tellCut(answering, writer);
     if (broken === undefined && last !== undefined && endsStream(last)) return;
-    if (!response.headersSent && broken !== undefined) throw broken;
+    if (!response.headersSent && broken !== undefined) {
+      isAnswer = false;
+      throw broken;
+    }
     // It was the agent's own word, and has been passed on or is told now.
     if (broken instanceof ProtocolError) return await tell(answering, writer, broken);
     await resume(answering, relaying, { writer, broken: broken ?? new GatewayError('upstream_incomplete') });
   } finally {
-    writer.end();
+    if (isAnswer) writer.end();
+    else writer.leave();
   }
 }
 
@@ -65,15 +70,6 @@ async function beginTranslated({ side, work }: Answering, relaying: Relaying): P
 // oxlint-disable-next-line require-await -- it stands where streams do
 async function* one(result: unknown): AsyncGenerator<unknown, void, undefined> {
   yield result;
-}
-
-async function* startingWith(
-  first: IteratorResult<unknown, void>,
-  rest: AsyncGenerator<unknown, void, undefined>,
-): AsyncGenerator<unknown, void, undefined> {
-  if (first.done === true) return;
-  yield first.value;
-  yield* rest;
 }
 
 /** Events of a translation. Answers what the last one that told a state said. */

@@ -1,7 +1,7 @@
 /** Calls to an agent that speaks another version, or over another binding, than the caller. */
 import { toGatewayError } from '../../core/errors.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
-import { objectOf, seenIn } from '../../agents/a2a/read.ts';
+import { endsStream, objectOf, seenIn } from '../../agents/a2a/read.ts';
 import { eventToRest, paramsFromRest, resultToRest } from '../../agents/a2a/rest03.ts';
 import type { ClientCall, TranslatedAnswer, Upstream } from '../../agents/a2a/translate.ts';
 import { rewriteCard } from '../../agents/card-rewrite.ts';
@@ -66,6 +66,38 @@ function inForm({ form, version, operation }: AgentCall, result: unknown): unkno
 /** The same of an event. */
 export function eventInForm({ form, version }: AgentCall, event: unknown): unknown {
   return form === 'rest' && version === '0.3' ? eventToRest(event) : event;
+}
+
+/** What a call comes to, result by result, each known everywhere before it is passed on. What goes wrong before the first is thrown here. */
+export async function resultsOf({ side, work }: Answering, relaying: Relaying): Promise<AsyncIterable<unknown>> {
+  const answer = await side.translator.translate(clientCall(work.call), upstreamOf(relaying));
+  const told = 'events' in answer ? answer.events : [answer.result];
+  const known = learning(relaying, told);
+  const first = await known.next();
+  return startingWith(first, known);
+}
+
+async function* learning(
+  relaying: Relaying,
+  results: AsyncIterable<unknown> | Iterable<unknown>,
+): AsyncGenerator<unknown, void, undefined> {
+  for await (const result of results) {
+    relaying.work.answered = true;
+    const seen = seenIn(result);
+    await relaying.learn(seen);
+    if (seen !== undefined && endsStream(seen)) relaying.finish();
+    yield result;
+  }
+}
+
+/** The rest behind what was taken from it already. */
+export async function* startingWith(
+  first: IteratorResult<unknown, void>,
+  rest: AsyncGenerator<unknown, void, undefined>,
+): AsyncGenerator<unknown, void, undefined> {
+  if (first.done === true) return;
+  yield first.value;
+  yield* rest;
 }
 
 /** What the agent shows to those it knows, with our places and our security in it, as its public card. */

@@ -1,0 +1,71 @@
+/** A call to an agent from the moment it has been read, whichever surface it came by. */
+import type { ServerResponse } from 'node:http';
+
+import { isSend } from '../../agents/a2a/methods.ts';
+import { rulesOfAgent } from '../../core/agent.ts';
+import { ProtocolError } from '../../agents/a2a/protocol.ts';
+import { hashText } from '../../routing/hash.ts';
+import { admitAgent, releaseLeases } from '../admit.ts';
+import type { Exchange } from '../exchange.ts';
+import { refuseWhileStoreIsBehind } from '../store-behind.ts';
+import { type TakeResults, answerCall } from './answer.ts';
+import type { AgentWork } from './call.ts';
+import { requireFits } from './requirements.ts';
+import type { AgentSide } from './side.ts';
+import { type AgentSpend, endCall, reserveCall } from './spend.ts';
+import { ownerOfCaller, placeOf } from './tasks.ts';
+
+export interface Calling {
+  exchange: Exchange;
+  response: ServerResponse;
+  side: AgentSide;
+}
+
+/**
+ * A call that has been read: does it fit → whose is its task → limits → health → money → the answer. `take`: who makes an answer of the results, as 1.0 has them; absent, the
+ * client gets them in its own form. Throws what it comes to instead, ProtocolErrors among it.
+ */
+export async function callAgent({ exchange, response, side }: Calling, work: AgentWork, take?: TakeResults): Promise<void> {
+  const { call, view } = work;
+  requireFits(call, view);
+  const record = await placeOf(side, view, call.refs, ownerOfCaller(exchange.caller!, exchange.endUser));
+  if (record !== undefined) work.record = record;
+  await admitAgent(exchange, rulesOfAgent(view));
+  refuseWhileStoreIsBehind(exchange);
+  const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(textOf(exchange.request.headers.baggage), view.name);
+  if (isSend(call.operation)) work.messageHash = hashText(JSON.stringify(call.params.message ?? call.params.request ?? null));
+  const spend = isSend(call.operation) ? await reserveCall(exchange, work) : undefined;
+  const finish = (): void => finishCall(exchange, work, spend);
+  try {
+    await answerCall({ exchange, response, side, work, baggage, finish, ...(take !== undefined && { take }) });
+    endOf(exchange, work, spend);
+  } catch (thrown) {
+    endOf(exchange, work, spend, thrown);
+    throw thrown;
+  }
+}
+
+/** An error is an answer too, but nobody pays for it. What was charged before stays so. */
+function endOf(exchange: Exchange, work: AgentWork, spend: AgentSpend | undefined, thrown?: unknown): void {
+  const isError = thrown instanceof ProtocolError;
+  const isGiven = !isError && hasLeft(exchange);
+  if (isError || isGiven) work.answered = true;
+  const isPaid = thrown === undefined || work.taskState !== undefined || isGiven;
+  if (isPaid) finishCall(exchange, work, spend);
+  if (spend !== undefined) endCall(exchange, spend, 0);
+}
+
+/** Whoever leaves a stream before its first event has had the work all the same, unless it never arrived there. */
+function hasLeft({ gone, stream, attempts }: Exchange): boolean {
+  return gone && stream && attempts.some(({ error }) => error !== 'upstream_unreachable');
+}
+
+/** A send that was answered with a result costs what it costs. */
+function finishCall(exchange: Exchange, work: AgentWork, spend: AgentSpend | undefined): void {
+  if (spend !== undefined && work.answered === true) endCall(exchange, spend, spend.nanoUsd);
+  releaseLeases(exchange);
+}
+
+function textOf(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(',') : value;
+}
