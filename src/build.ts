@@ -5,11 +5,12 @@
 import { randomBytes } from 'node:crypto';
 
 import type { Snapshot } from './config/snapshot.ts';
+import type { AgentNews } from './core/agent.ts';
 import { GatewayError } from './core/errors.ts';
 import { createEstimator } from './ledger/estimate.ts';
 import { createWindows } from './ledger/window.ts';
 import { createAgentSide } from './gateway/agents/side.ts';
-import { type Exchange, cutForDrain } from './gateway/exchange.ts';
+import { type Exchange, cut } from './gateway/exchange.ts';
 import { type Line, createLine } from './gateway/line.ts';
 import type { Plane } from './gateway/plane.ts';
 import { createPrices } from './gateway/prices.ts';
@@ -63,6 +64,8 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
   const inForce = (): Force => force!;
   const sources = { targets: shared.targets, limits: shared.limits, random: Math.random };
 
+  const tokensParts = { send: () => inForce().send, admit: context.admitPerson, directory, nowMs: context.now };
+
   const plane = createPlane(context, inForce, { ids, wheel, live, agents });
   const readiness = { ready: () => ready, snapshotHash: () => force?.snapshot.hash, version: context.version };
 
@@ -71,12 +74,7 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
       const egress = sameRules(force?.snapshot, snapshot) ? inForce().egress : newEgress(context, snapshot, wheel);
       if (force !== undefined && force.egress !== egress) force.egress.close();
       directory.useFile({ keys: snapshot.keys, tags: snapshot.rules.tags });
-      const tokens = tokensOf(snapshot, force, {
-        send: () => inForce().send,
-        admit: context.admitPerson,
-        directory,
-        nowMs: context.now,
-      });
+      const tokens = tokensOf(snapshot, force, tokensParts);
       const priceOf = createPrices(snapshot, context.askPrice, context.now);
       context.journal.setSync(snapshot.ledger.sync);
       force = {
@@ -92,7 +90,10 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
       if (table !== undefined) directory.load(table);
       for (const change of changes) directory.change(change);
     },
-    knowAgents: agents.book.apply,
+    knowAgents(news) {
+      agents.book.apply(news);
+      cutCalls(live, news);
+    },
     async listen(address) {
       edge = createEdge({
         settings: () => inForce().snapshot.server,
@@ -192,6 +193,12 @@ function sameRules(before: Snapshot | undefined, after: Snapshot): boolean {
   return before !== undefined && JSON.stringify(before.egress) === JSON.stringify(after.egress);
 }
 
+/** An agent that was disabled by force. */
+function cutCalls(live: ReadonlySet<Exchange>, { cut: agents = [] }: AgentNews): void {
+  const isCut = ({ agentWork }: Exchange): boolean => agentWork !== undefined && agents.includes(agentWork.view.name);
+  for (const exchange of live) if (isCut(exchange)) cut(exchange, new GatewayError('agent_disabled'));
+}
+
 /** Waits for what is under way; at the deadline open streams get their in-band error, and everything is closed. */
 async function drain(edge: Edge | undefined, live: ReadonlySet<Exchange>, deadlineMs: number): Promise<void> {
   if (edge === undefined) return;
@@ -200,7 +207,7 @@ async function drain(edge: Edge | undefined, live: ReadonlySet<Exchange>, deadli
   const timer = AbortSignal.timeout(Math.max(1, Math.min(deadlineMs, 2 ** 31 - 1)));
   const deadline = new Promise<typeof late>((resolve) => timer.addEventListener('abort', () => resolve(late), { once: true }));
   if ((await Promise.race([drained, deadline])) === late) {
-    for (const exchange of live) cutForDrain(exchange);
+    for (const exchange of live) cut(exchange, new GatewayError('draining'));
     await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, PARTING_MS))]);
   }
   await edge.close();

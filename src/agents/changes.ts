@@ -15,9 +15,16 @@ export interface AgentService {
   update: (config: AgentConfig, row: StoredAgent) => Promise<Changed>;
   unregister: (name: string) => Promise<{ before: AgentEntry; inForce: boolean }>;
   /** Also of an agent of the file: the store remembers it. */
-  setEnabled: (name: string, enabled: boolean, by: string) => Promise<Changed>;
+  setEnabled: (name: string, change: Switched) => Promise<Changed>;
   /** Everything that has changed in the registry is told. */
   publish: () => Promise<boolean>;
+}
+
+export interface Switched {
+  enabled: boolean;
+  by: string;
+  /** Calls under way end, too. */
+  force?: boolean;
 }
 
 export interface Changed {
@@ -58,9 +65,11 @@ export function createAgentService({ registry, shelf, news, fill, nowMs }: Servi
       if (before === undefined) throw new GatewayError('not_found', { details: { message: `Agent not found: ${name}` } });
       return { before, inForce: await news.publish() };
     },
-    async setEnabled(name, enabled, by) {
+    async setEnabled(name, { enabled, by, force = false }) {
       await shelf.put(enabledRow(shelf.row(name), { name, enabled, by, atMs: nowMs() }));
-      return inForce(registry.setEnabled(name, enabled));
+      const entry = registry.setEnabled(name, enabled);
+      if (force) news.cut(name);
+      return inForce(entry);
     },
   };
 }

@@ -4,6 +4,7 @@ import type { ExchangeFact } from '../core/exchange.ts';
 import { createNews } from './news.ts';
 import { AgentRegistry, type RegistryParts } from './registry.ts';
 import { type AgentService, type ServiceParts, createAgentService } from './changes.ts';
+import { createSendBook } from './sends.ts';
 import { type ShelfParts, createShelf } from './shelf.ts';
 import { type TaskIndex, createTaskIndex } from './tasks.ts';
 import { witnessOf } from './witness.ts';
@@ -41,6 +42,7 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
   const registry: AgentRegistry = new AgentRegistry({ ...parts, onChange: news.note });
   const shelf = createShelf({ ...parts, registry });
   const tasks = createTaskIndex(parts.store, parts.nowMs);
+  const sends = createSendBook(parts.nowMs);
   return {
     service: createAgentService({ ...parts, registry, shelf, news }),
     tasks,
@@ -66,6 +68,10 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
         case 'observe':
           registry.observeCall(question.agent, question.call);
           return news.publish();
+        case 'claim':
+          return sends.claim(question.claim);
+        case 'sent':
+          return sends.settle(question.key, question.outcome);
         case 'learn':
           return tasks.learn(question.record);
         case 'task':

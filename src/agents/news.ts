@@ -6,6 +6,8 @@ import type { AgentRegistry } from './registry.ts';
 export interface News {
   /** An agent has changed, or is gone. */
   note: (name: string) => void;
+  /** Calls to it that are under way end. */
+  cut: (name: string) => void;
   /** Tells what waits. Resolves when all that was told has arrived; false: not everywhere in time. */
   publish: () => Promise<boolean>;
   /** All, for a worker that knows nothing. */
@@ -15,6 +17,7 @@ export interface News {
 /** `tell`: hands news to every worker; true: all know. */
 export function createNews(registryOf: () => AgentRegistry, tell: (news: AgentNews) => Promise<boolean>): News {
   const waiting = new Set<string>();
+  const cutting = new Set<string>();
   const underWay = new Set<Promise<boolean>>();
   let version = 0;
   let isScheduled = false;
@@ -26,8 +29,10 @@ export function createNews(registryOf: () => AgentRegistry, tell: (news: AgentNe
       if (entry === undefined) removed.push(name);
       else changed.push(viewOf(entry));
     }
+    const cut = [...cutting];
     waiting.clear();
-    return { type: 'agents', version: ++version, changed, removed };
+    cutting.clear();
+    return { type: 'agents', version: ++version, changed, removed, ...(cut.length > 0 && { cut }) };
   };
   // What was told a moment ago may not have arrived everywhere yet.
   const publish = async (): Promise<boolean> => {
@@ -38,15 +43,20 @@ export function createNews(registryOf: () => AgentRegistry, tell: (news: AgentNe
     }
     return (await Promise.all(underWay)).every(Boolean);
   };
+  const note = (name: string): void => {
+    waiting.add(name);
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(() => {
+      isScheduled = false;
+      void publish();
+    });
+  };
   return {
-    note(name) {
-      waiting.add(name);
-      if (isScheduled) return;
-      isScheduled = true;
-      setImmediate(() => {
-        isScheduled = false;
-        void publish();
-      });
+    note,
+    cut(name) {
+      cutting.add(name);
+      note(name);
     },
     publish,
     whole: () => ({ type: 'agents', version, whole: true, changed: registryOf().list().map(viewOf), removed: [] }),

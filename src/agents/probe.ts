@@ -44,7 +44,8 @@ export function createProbe(parts: ProbeParts): Probe {
       return verdictOf(await trusted(instead, NO_BODY), config);
     }
     const byCard = config.health.mode === 'url' ? undefined : await lookForCard(parts, ask, target);
-    return byCard ?? verdictOf(await ask(url, NO_BODY), config);
+    if (byCard !== undefined) return byCard;
+    return config.health.mode === 'card' ? { verdict: 'unverified' } : verdictOf(await ask(url, NO_BODY), config);
   };
 }
 

@@ -180,6 +180,18 @@ describe('looking', () => {
     }
   });
 
+  test('where only its card counts, its URL is not asked', async () => {
+    const get = vi.fn(({ url }: { url: string }) =>
+      Promise.resolve({ status: url.includes('.well-known') ? 404 : 200, body: Buffer.from('') }),
+    );
+    const registry = new AgentRegistry({ probe: createProbe({ get, nowMs: Date.now }), nowMs: Date.now, random: () => 0.5 });
+    const { health } = agentConfig('x');
+    registry.register(agentConfig('a', undefined, { health: { ...health, mode: 'card' } }));
+    await registry.checkAgentHealth('a');
+    expect(get.mock.calls.every(([{ url }]) => url.includes('.well-known'))).toBe(true);
+    expect(stateOf(registry.get('a')!)).toEqual({ state: 'degraded', reason: 'unverified' });
+  });
+
   test.each([301, 302, 307, 308])('a redirect (%d) is not followed, and makes it Degraded', async (status) => {
     const get = vi.fn(() => Promise.resolve({ status, body: Buffer.from('') }));
     const probe = createProbe({ get, nowMs: Date.now });

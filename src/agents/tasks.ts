@@ -56,9 +56,9 @@ export function createTaskIndex(store: TaskStorePort, nowMs: () => number): Task
   };
   return {
     async learn(record) {
-      // Of an earlier run, or of another node.
+      // Of an earlier run, or of another node. While the store cannot tell, a task is new: the work is done, and its maker must hear of it.
       if (tasks.get(keyOf(record.agent, record.task)) === undefined) {
-        const stored = await store.task(record.agent, record.task);
+        const stored = await store.task(record.agent, record.task).catch(() => undefined);
         if (stored !== undefined) keep(stored);
       }
       return keep(record);

@@ -14,11 +14,14 @@ export interface ControlServerOptions {
   extra: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
+/** Only workers connect, and what a key may call comes in a header: 1,000 grants of 256 characters for each of those it stands under. */
+const MAX_HEADER_BYTES = 4 * 1024 * 1024;
+
 /** Resolves when it accepts; `close` cuts what is open. Rejects with the system's error. */
 export function serveControl(options: ControlServerOptions): Promise<{ close: () => Promise<void> }> {
   const { socketPath, extra } = options;
   const listener = lazyListener(options.app);
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
     if (extra(request, response)) return;
     listener()
       .then((answer) => answer(request, response))

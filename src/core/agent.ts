@@ -163,6 +163,8 @@ export interface AgentNews {
   whole?: true;
   changed: readonly AgentView[];
   removed: readonly string[];
+  /** Agents whose calls under way end now. */
+  cut?: readonly string[];
 }
 
 /** Where a task lives and whose it is. */
@@ -251,6 +253,10 @@ export type AgentQuestion =
   | { ask: 'trial'; agent: string; replica: string }
   /** What a trial has shown, before its caller has the answer: whoever asks next finds the agent as it is. */
   | { ask: 'observe'; agent: string; call: ObservedCall }
+  /** Whether a message is new: Claimed. */
+  | { ask: 'claim'; claim: SendClaim }
+  /** What came of it. */
+  | { ask: 'sent'; key: string; outcome: SendOutcome }
   /** That every worker can know of the task from now on. Answers the record in force. */
   | { ask: 'learn'; record: TaskRecord }
   /** TaskRecord or undefined. */
@@ -259,6 +265,28 @@ export type AgentQuestion =
   | { ask: 'context'; agent: string; context: string }
   /** TaskPage: the latest first. */
   | ({ ask: 'tasks' } & TaskFilter);
+
+/** A message that is about to be sent. */
+export interface SendClaim {
+  /** Its sender, its agent and its id. */
+  key: string;
+  /** Equal ones are the same message. */
+  body: number;
+  /** So long whoever repeats it waits for what the first one comes to. */
+  waitMs: number;
+}
+
+export type SendOutcome =
+  | { is: 'task'; task: string }
+  /** JSON of the message that was answered. `shape`: of the calls that it is an answer to. */
+  | { is: 'answer'; answer: string; shape: string }
+  /** It was answered, with more than is kept. */
+  | { is: 'gone' }
+  /** It may be sent again. */
+  | { is: 'nothing' };
+
+/** `another`: the id stands for another message. `under_way`: nothing has come of the first one yet. */
+export type Claimed = { is: 'yours' | 'another' | 'under_way' } | SendOutcome;
 
 export interface TaskFilter {
   agent: string;

@@ -3,6 +3,7 @@
  * each attempt. What was taken ends in `endAdmission`.
  */
 import type { PricedTarget } from '../config/snapshot.ts';
+import type { Caller } from '../core/directory.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { Rules } from '../core/rules.ts';
 import { tellsTokens } from '../core/usage.ts';
@@ -15,6 +16,7 @@ import type { ResolvedModel } from '../routing/resolve.ts';
 import type { ClientBody } from './body.ts';
 import { endUserOf, endUserRules } from './end-user.ts';
 import type { Exchange } from './exchange.ts';
+import type { Plane } from './plane.ts';
 
 /** What the limits gave an exchange. */
 export interface Admission {
@@ -36,6 +38,13 @@ type Refused = Extract<Acquired, { ok: false }>;
 /** Requests and calls at once of all that stands behind the key. Throws rate_limited. */
 export function admitCaller(exchange: Exchange): void | Promise<void> {
   return admit(exchange, demandsOf(exchange.caller!.rules, { call: true }));
+}
+
+/** Requests and calls at once of a caller who only reads what the control plane knows. Answers how the place is given back. Throws rate_limited. */
+export async function admitReader(plane: Plane, caller: Caller): Promise<() => void> {
+  const acquired = await plane.limiter.acquire(demandsOf(caller.rules, { call: true }));
+  if (!acquired.ok) throw refusalOf(plane, acquired);
+  return () => plane.limiter.release([acquired.grant]);
 }
 
 /** An agent's own limits, over all its callers, and the end user's. Throws rate_limited, store_down. */
@@ -202,10 +211,14 @@ function counted(most: number, thing: string): string {
 const NEVER_RETRY_S = 60;
 
 function refusalBy(exchange: Exchange, acquired: Refused): GatewayError {
-  const { scope, what, most } = acquired.refused;
-  const { retryAfterMs } = acquired.refusal;
   admissionOf(exchange).refused = acquired;
-  exchange.plane.raise('limit.exceeded', scope, { limit: what, most });
+  return refusalOf(exchange.plane, acquired);
+}
+
+function refusalOf(plane: Plane, { refused, refusal }: Refused): GatewayError {
+  const { scope, what, most } = refused;
+  const { retryAfterMs } = refusal;
+  plane.raise('limit.exceeded', scope, { limit: what, most });
   const never = retryAfterMs === Infinity;
   const retryAfterS = never ? NEVER_RETRY_S : Math.max(1, Math.ceil(retryAfterMs / 1000));
   const [kind, id] = [scope.slice(0, scope.indexOf(':')), scope.slice(scope.indexOf(':') + 1)];

@@ -9,6 +9,7 @@ import { isManagementToken } from '../core/key-format.ts';
 import { agentGrantsOf } from '../policy/authorize.ts';
 import { presentsAdminKey } from '../policy/authenticate.ts';
 import { pipeBody } from '../upstream/unary.ts';
+import { admitReader } from './admit.ts';
 import type { Plane } from './plane.ts';
 
 /** Paths that the control plane answers; it checks every one of them itself. */
@@ -71,12 +72,16 @@ function createRelay(plane: Plane, socketPath: string): Route['handle'] {
   return async (request, response) => {
     const sender = hasBody(request) ? senderOf(plane, request.headers) : 'stranger';
     const bytes = sender === 'stranger' ? 0 : bodySize(request);
+    let leave = (): void => undefined;
     const give = held(sender === 'admin_key' ? 0 : bytes, request.clientIp);
     try {
       const body = bytes === 0 ? undefined : await request.body();
-      const grants = await agentGrants(plane, request);
+      const caller = await readerOf(plane, request);
+      if (caller !== undefined) leave = await admitReader(plane, caller);
+      const grants = caller && JSON.stringify({ key: caller.key.id, grants: agentGrantsOf(caller) });
       await relay({ plane, socketPath, body, grants }, request, response);
     } finally {
+      leave();
       give();
     }
   };
@@ -123,12 +128,10 @@ async function callerOf(plane: Plane, headers: EdgeRequest['headers'], clientIp:
 }
 
 /** Virtual keys are known to the workers. Whoever manages is not asked for one. */
-async function agentGrants(plane: Plane, { path, headers, clientIp }: EdgeRequest): Promise<string | undefined> {
+async function readerOf(plane: Plane, { path, headers, clientIp }: EdgeRequest): Promise<Caller | undefined> {
   if (!path.startsWith('/v1/agents') || managesByBearer(plane, headers)) return undefined;
-  const caller = await callerOf(plane, headers, clientIp);
   // Whoever proves nothing hears it from the control plane, like everybody there.
-  if (caller === undefined) return undefined;
-  return JSON.stringify({ key: caller.key.id, grants: agentGrantsOf(caller) });
+  return callerOf(plane, headers, clientIp);
 }
 
 async function relay(

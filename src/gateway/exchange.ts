@@ -135,9 +135,9 @@ function traceOf(plane: Plane, request: EdgeRequest): Exchange['trace'] {
   };
 }
 
-/** Ends an exchange for the drain's sake: its client gets an error in its stream, or as a status. */
-export function cutForDrain(exchange: Exchange): void {
-  exchange.cut = new GatewayError('draining');
+/** Ends an exchange that is under way: its client gets the error in its stream, or as a status. */
+export function cut(exchange: Exchange, error: GatewayError): void {
+  exchange.cut = error;
   exchange.abort();
 }
 

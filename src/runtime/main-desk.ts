@@ -1,5 +1,6 @@
 /** What a worker asks main for, each question with a number, and who waits for which answer. */
 import type { AgentQuestion, AskAgents } from '../core/agent.ts';
+import { GatewayError } from '../core/errors.ts';
 import type { VouchedPerson } from '../core/person.ts';
 import type { PriceState } from '../core/price.ts';
 import type { EndUserPlace } from '../policy/end-user-places.ts';
@@ -37,10 +38,15 @@ export function createMainDesk(post: (message: ToMain) => void): MainDesk {
         endUsers.answer(id, place ?? Promise.reject(new Error('main cannot tell what this end user has spent'))),
       person: ({ id, admitted, error }) =>
         people.answer(id, error === true ? Promise.reject(new Error('main cannot tell who that is')) : admitted),
-      agent_answer: ({ id, answer, error }) =>
-        agents.answer(id, error === true ? Promise.reject(new Error('main cannot tell that of agents')) : answer),
+      agent_answer: ({ id, answer, error }) => agents.answer(id, error === true ? Promise.reject(storeDown()) : answer),
     },
   };
+}
+
+/** Main has all else at hand. */
+function storeDown(): GatewayError {
+  const message = 'What is known of tasks cannot be looked up now';
+  return new GatewayError('store_down', { details: { message, retryAfterS: 5 } });
 }
 
 interface Queue<Question, Answer> {

@@ -373,7 +373,11 @@ describe('money', () => {
 describe('answers that are none', () => {
   const streaming = (name: string, method = 'SendStreamingMessage', params: object = { message: message() }) =>
     call(`/a2a/${name}`, { method: 'POST', body: JSON.stringify({ jsonrpc: '2.0', id: 's', method, params }) });
-  const old = { message: { kind: 'message', messageId: 'x', role: 'user', parts: [{ kind: 'text', text: 'x' }] } };
+  const old = {
+    get message() {
+      return { kind: 'message', messageId: crypto.randomUUID(), role: 'user', parts: [{ kind: 'text', text: 'x' }] };
+    },
+  };
 
   test.each([
     ['breaks', (_: unknown, response: Parameters<Script>[1]) => void setTimeout(() => response.destroy(), 20)],

@@ -360,6 +360,33 @@ describe('tasks', () => {
     expect((await send('one', {}, { key: 'OTHER_KEY' })).body.error?.code).toBe(-32006);
   });
 
+  test('disabled by force, an agent ends what is under way, on every worker, with the reason', async () => {
+    one.play(
+      well(
+        () => one,
+        (call, response) => {
+          if (call.rpc?.method === 'SendMessage') return new Promise(() => undefined);
+          stream(call, response)({ task: taskOf(`task-${++tasks}`, 'TASK_STATE_WORKING') });
+          return new Promise(() => undefined);
+        },
+      ),
+    );
+    const streams = Array.from({ length: 6 }, () => streamed('open'));
+    const sends = Array.from({ length: 4 }, () => send('open'));
+    await expect.poll(() => one.calls.filter(({ rpc }) => rpc?.method.startsWith('Send')).length).toBeGreaterThanOrEqual(10);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await box.admin('POST', '/v1/agents/open/disable')).status).toBe(200);
+    expect((await box.admin('POST', '/v1/agents/open/enable?force=true')).status).toBe(400);
+    expect((await box.admin('POST', '/v1/agents/open/disable?force=true')).status).toBe(200);
+    for (const { events } of await Promise.all(streams)) {
+      expect(events.map((event) => Object.keys(event).at(-1))).toEqual(['result', 'error']);
+      expect(JSON.stringify(events[1])).toContain('AGENT_DISABLED');
+    }
+    for (const answer of await Promise.all(sends)) expect([answer.status, reasonOf(answer)]).toEqual([403, 'AGENT_DISABLED']);
+    sound();
+    expect((await box.admin('POST', '/v1/agents/open/enable')).status).toBe(200);
+  });
+
   test('a disabled agent takes nothing new, and what is there can be read and cancelled', async () => {
     const id = taskIdOf(await send());
     await box.admin('POST', '/v1/agents/one/disable');

@@ -411,6 +411,29 @@ describe('finding', () => {
     expect(await shown()).toEqual([]);
   });
 
+  test('a key with as many grants as it may hold, each as long as it may be, sees them', async () => {
+    const agents = Array.from({ length: 999 }, (_, index) => `tag:${'x'.repeat(50)}-${index}`);
+    const { body } = await box.admin('POST', '/admin/v1/keys', { name: 'granted', agents: [...agents, 'fresh'] });
+    const { status, body: list } = await seen(String(body.key), '/v1/agents');
+    expect([status, names(list)]).toEqual([200, ['fresh']]);
+  });
+
+  test.each(['foo*', '{weird}', 'tag:', 'a b'])('%s is no grant of agents', async (grant) => {
+    const { status, body } = await box.admin('POST', '/admin/v1/keys', { name: 'odd', agents: [grant] });
+    expect([status, JSON.stringify(body)]).toEqual([400, expect.stringContaining('agents')]);
+  });
+
+  test('limits of a key hold for reading too, and its places come back', async () => {
+    const { body } = await box.admin('POST', '/admin/v1/keys', {
+      name: 'slowly',
+      agents: ['*'],
+      limits: { rpm: 3, concurrent: 1 },
+    });
+    const statuses: number[] = [];
+    for (let index = 0; index < 5; index++) statuses.push((await seen(String(body.key), '/v1/agents')).status);
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+  });
+
   test('cookies of others do not hide a key', async () => {
     const headers = { 'x-api-key': AGENT_KEYS.NARROW_KEY, cookie: 'theme=dark' };
     const response = await fetch(`${box.box.url}/v1/agents`, { headers });

@@ -34,6 +34,9 @@ const callers = { on: 'agents' } as const;
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 const state = z.enum(AGENT_STATES);
 const tagList = z.union([z.string().max(64), z.array(z.string().max(64)).max(16)]).transform((tags) => [tags].flat());
+const forced = z.strictObject({
+  force: flag.default(false).describe('`true`: calls that are under way end now, with the error AGENT_DISABLED.'),
+});
 const tag = 'agents';
 
 export const agentRoutes = [
@@ -193,8 +196,8 @@ export const agentRoutes = [
       return changed(params.agent, services);
     },
   }),
-  switchRoute('enable', 'Take new work again; it is Unknown until it is looked at', true),
-  switchRoute('disable', 'Take no new work; tasks that exist can be read, cancelled and followed', false),
+  switchRoute('enable', 'Take new work again; it is Unknown until it is looked at', z.strictObject({})),
+  switchRoute('disable', 'Take no new work; tasks that exist can be read, cancelled and followed', forced),
   writeRoute({
     method: 'PUT',
     path: '/v1/agents/{agent}/state',
@@ -295,7 +298,8 @@ export const agentRoutes = [
   }),
 ];
 
-function switchRoute(word: 'enable' | 'disable', summary: string, enabled: boolean) {
+/** What differs between the two: whether calls under way may be cut. */
+function switchRoute(word: 'enable' | 'disable', summary: string, query: z.ZodType<{ force?: boolean }>) {
   return writeRoute({
     method: 'POST',
     path: `/v1/agents/{agent}/${word}`,
@@ -303,11 +307,13 @@ function switchRoute(word: 'enable' | 'disable', summary: string, enabled: boole
     tag,
     access: admins,
     params,
+    query,
     answer: { status: 200, schema: agentView },
     audit: `agent.${word}`,
-    handle: async ({ actor, params, services }) => {
+    handle: async ({ actor, params, query: { force = false }, services }) => {
       const before = shownOf(found(params.agent, services), services);
-      const { entry, inForce } = await services.agents.service.setEnabled(params.agent, enabled, authorOf(actor));
+      const change = { enabled: word === 'enable', by: authorOf(actor), force };
+      const { entry, inForce } = await services.agents.service.setEnabled(params.agent, change);
       const view = shownOf(entry, services);
       return { body: view, change: { target: `agent:${params.agent}`, before, after: view }, ...late(inForce) };
     },

@@ -39,9 +39,12 @@ export const queryTime = text(dateProblem)
   .transform((value) => Date.parse(value))
   .describe('A date, or a date and time with its zone.');
 
+/** A time and an id; agents' task ids have up to 512 characters. */
+const MAX_CURSOR = 640;
+
 /** What every list takes. `after` is the `next` of the page before. */
 export const pageQuery = {
-  after: text().max(256).exactOptional().describe('`next` of the page before.'),
+  after: text().max(MAX_CURSOR).exactOptional().describe('`next` of the page before.'),
   limit: queryInt(1, MAX_PAGE)
     .default(DEFAULT_PAGE)
     .describe(`Most rows of a page, 1 to ${MAX_PAGE}; ${DEFAULT_PAGE} if absent.`),

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { wantedRules } from '../../config/resolve-rules.ts';
 import { text } from '../../config/schema-parts.ts';
 import { type RulesConfig, budgetSchema, limitsSchema, rulesFields } from '../../config/schema-rules.ts';
-import { grantProblem, keyNameProblem } from '../../config/values.ts';
+import { agentGrantProblem, grantProblem, keyNameProblem } from '../../config/values.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Budget, Limits } from '../../core/rules.ts';
 import { type Holder, type Place, holdersAt } from '../contract/access.ts';
@@ -18,6 +18,7 @@ export const name = text(keyNameProblem);
 const MAX_GRANT = 256;
 
 export const grants = z.array(text(grantProblem).max(MAX_GRANT)).max(MAX_GRANTS);
+const agentGrants = z.array(text(agentGrantProblem).max(MAX_GRANT)).max(MAX_GRANTS);
 const metadata = z
   .record(z.string().min(1).max(64), z.string().max(512))
   .refine((entries) => Object.keys(entries).length <= MAX_METADATA, `must have at most ${MAX_METADATA} entries`)
@@ -28,7 +29,7 @@ export const commonInput = {
   ...rulesFields,
   blocked: z.boolean().exactOptional(),
   models: grants.exactOptional().describe('Public model names, `prefix*` or `*`.'),
-  agents: grants.exactOptional().describe('Agent names, `tag:x` or `*`.'),
+  agents: agentGrants.exactOptional().describe('Agent names, `tag:x` or `*`.'),
   metadata: metadata.exactOptional(),
 };
 
@@ -37,7 +38,7 @@ export const commonPatch = {
   name: name.exactOptional(),
   blocked: z.boolean().exactOptional(),
   models: grants.nullable().exactOptional().describe('null: no restriction of its own.'),
-  agents: grants.nullable().exactOptional().describe('null: no restriction of its own.'),
+  agents: agentGrants.nullable().exactOptional().describe('null: no restriction of its own.'),
   limits: limitsSchema.nullable().exactOptional(),
   budget: budgetSchema.nullable().exactOptional().describe('Takes the place of all budgets; null: none.'),
   budgets: z.array(budgetSchema).max(8).exactOptional().describe('Takes the place of all budgets.'),

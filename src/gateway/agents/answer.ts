@@ -6,18 +6,18 @@ import { isSend, isStreaming } from '../../agents/a2a/methods.ts';
 import type { AgentView, ReplicaView } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { backoffMs } from '../../agents/backoff.ts';
-import { witnessOf } from '../../agents/witness.ts';
 import type { Exchange } from '../exchange.ts';
+import { atReplica } from './at-replica.ts';
 import type { AgentWork } from './call.ts';
-import { chooseReplica, ownerOf, requireEnabled } from './choose.ts';
-import { headersTo } from './headers.ts';
-import { interfaceFor, isRaw } from './interfaces.ts';
+import { chooseReplica, lookedAt, ownerOf, requireEnabled } from './choose.ts';
+import { replicaWith } from './find-task.ts';
+import { isRaw } from './interfaces.ts';
 import { answerList } from './list.ts';
-import { Undelivered, judge, reachOf } from './reach.ts';
+import { answerLong, mayOutlast, notePace } from './long-send.ts';
+import { Undelivered, judge } from './reach.ts';
 import { type Relaying, askRaw, relayWhole } from './relay.ts';
 import { answerStream } from './streams.ts';
 import type { AgentSide } from './side.ts';
-import { learn } from './tasks.ts';
 import { answerExtendedCard, resultsOf, translateWhole } from './translated.ts';
 
 export interface Answering {
@@ -46,6 +46,7 @@ export async function answerCall(answering: Answering): Promise<void> {
   // A task may still be told what it waits for; another one in its conversation is new work.
   if (isSend(call.operation) && call.refs.task === undefined) requireEnabled(view);
   if (record !== undefined) return answerFrom(answering, ownerOf(view, record.replica));
+  if (call.refs.task !== undefined) return answerFrom(answering, await replicaOf(answering, call.refs.task));
   return isSend(call.operation) ? answerFromAny(answering) : answerFrom(answering, anyReplica(view));
 }
 
@@ -68,13 +69,6 @@ async function answerFromAny(answering: Answering): Promise<void> {
       if (!mayGoElsewhere(thrown) || tried.size >= work.view.replicas.length) throw last;
     }
   }
-}
-
-/** Nobody has looked at it yet: that is done first, once for all who ask meanwhile. */
-async function lookedAt(side: AgentSide, view: AgentView): Promise<AgentView> {
-  if (!view.config.enabled || view.replicas.every(({ state }) => state !== 'unknown')) return view;
-  await side.ask({ ask: 'look', agent: view.name });
-  return side.book.get(view.name) ?? view;
 }
 
 /** It was not delivered, or refused for want of room with a word about when to come back. */
@@ -115,51 +109,39 @@ function ownerGone(error: unknown, { record, view }: AgentWork, { id }: ReplicaV
   return new GatewayError('task_owner_unavailable', { cause: error, details: { message, retryAfterS: 5 } });
 }
 
-/** Cards are the same everywhere; a task that nobody knows may be anywhere. */
+/** Of a task that nobody here knows. */
+async function replicaOf(answering: Answering, task: string): Promise<ReplicaView> {
+  const [first, second] = answering.work.view.replicas;
+  return second === undefined ? first! : replicaWith(answering, task);
+}
+
+/** Cards are the same everywhere. */
 function anyReplica({ replicas }: AgentView): ReplicaView {
   return replicas.find(({ state }) => state === 'healthy' || state === 'degraded') ?? replicas[0]!;
 }
 
 /** One replica. Throws what it answered instead of a result; the client has nothing then, unless a stream had begun. */
 async function attempt(answering: Answering, replica: ReplicaView): Promise<void> {
-  const { exchange, response, side, work, baggage, finish } = answering;
+  const { exchange, work } = answering;
   const { call } = work;
-  const upstream = interfaceFor(call, replica);
-  Object.assign(work, { replica, upstream });
-  const relaying: Relaying = {
-    exchange,
-    work,
-    reach: reachOf(exchange, work, replica, side),
-    headers: headersTo(exchange, work, baggage),
-    learn: async (seen) => {
-      await learn(exchange, work, seen, side);
-      await tellTrial(exchange, work, side);
-    },
-    finish,
-  };
+  const relaying = atReplica(answering, replica);
+  const startedAt = performance.now();
   try {
     if (answering.take !== undefined) await answering.take(await resultsOf(answering, relaying));
     else if (call.operation === 'extended_card') await answerExtendedCard(answering, relaying);
     else if (isStreaming(call.operation)) await answerStream(answering, relaying);
-    else if (isRaw(call, upstream)) await relayWhole(relaying, await askRaw(relaying), response);
-    else await translateWhole(answering, relaying);
+    else if (!mayOutlast(answering) || !(await answerLong(answering, relaying))) await answerWhole(answering, relaying);
     judge(work, replica.id, exchange, undefined);
   } catch (thrown) {
     judge(work, replica.id, exchange, thrown);
     throw thrown;
+  } finally {
+    notePace(answering, replica.id, performance.now() - startedAt);
   }
 }
 
-/** Before the caller has its answer: what it asks next, of whichever worker, must find the agent as it is. */
-async function tellTrial({ caller }: Exchange, work: AgentWork, side: AgentSide): Promise<void> {
-  if (work.trial !== true) return;
-  delete work.trial;
-  const { view, replica, messageHash } = work;
-  const call = {
-    generation: view.generation,
-    caller: witnessOf(caller!.scopes),
-    message: messageHash,
-    verdicts: [{ replica: replica!.id, verdict: 'ok' as const }],
-  };
-  await side.ask({ ask: 'observe', agent: view.name, call });
+async function answerWhole(answering: Answering, relaying: Relaying): Promise<void> {
+  const { response, work } = answering;
+  if (isRaw(work.call, work.upstream!)) await relayWhole(relaying, await askRaw(relaying), response);
+  else await translateWhole(answering, relaying);
 }

@@ -8,8 +8,10 @@ import { hashText } from '../../routing/hash.ts';
 import { admitAgent, releaseLeases } from '../admit.ts';
 import type { Exchange } from '../exchange.ts';
 import { refuseWhileStoreIsBehind } from '../store-behind.ts';
-import { type TakeResults, answerCall } from './answer.ts';
+import { type Answering, type TakeResults, answerCall } from './answer.ts';
 import type { AgentWork } from './call.ts';
+import { claimSend, settleSend } from './claim.ts';
+import { answerRepeated } from './repeated.ts';
 import { requireFits } from './requirements.ts';
 import type { AgentSide } from './side.ts';
 import { type AgentSpend, endCall, reserveCall } from './spend.ts';
@@ -34,10 +36,23 @@ export async function callAgent({ exchange, response, side }: Calling, work: Age
   refuseWhileStoreIsBehind(exchange);
   const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(textOf(exchange.request.headers.baggage), view.name);
   if (isSend(call.operation)) work.messageHash = hashText(JSON.stringify(call.params.message ?? call.params.request ?? null));
-  const spend = isSend(call.operation) ? await reserveCall(exchange, work) : undefined;
+  const answering = { exchange, response, side, work, baggage, ...(take !== undefined && { take }) };
+  // What a model is asked has no id of the client's.
+  const repeated = take === undefined ? await claimSend(exchange, work, side) : undefined;
+  if (repeated !== undefined) return answerRepeated({ ...answering, finish: () => releaseLeases(exchange) }, repeated);
+  try {
+    await answerPaid(answering);
+  } finally {
+    settleSend(work, side);
+  }
+}
+
+async function answerPaid(answering: Omit<Answering, 'finish'>): Promise<void> {
+  const { exchange, work } = answering;
+  const spend = isSend(work.call.operation) ? await reserveCall(exchange, work) : undefined;
   const finish = (): void => finishCall(exchange, work, spend);
   try {
-    await answerCall({ exchange, response, side, work, baggage, finish, ...(take !== undefined && { take }) });
+    await answerCall({ ...answering, finish });
     endOf(exchange, work, spend);
   } catch (thrown) {
     endOf(exchange, work, spend, thrown);

@@ -59,6 +59,12 @@ export interface AgentWork {
   context?: string;
   taskState?: string;
   messageHash?: number;
+  /** The message that was answered, in the form in which the caller gets it. */
+  said?: unknown;
+  /** The name under which main waits to hear what came of the message. */
+  claimed?: string;
+  /** The message was sent before, by an earlier call. */
+  repeated?: true;
 }
 
 /** How the call is told to whoever must answer before it could be read. */

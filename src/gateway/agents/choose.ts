@@ -4,6 +4,13 @@ import { GatewayError } from '../../core/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import type { AgentSide, ReplicaLoads } from './side.ts';
 
+/** Nobody has looked at it yet: that is done first, once for all who ask meanwhile. */
+export async function lookedAt(side: AgentSide, view: AgentView): Promise<AgentView> {
+  if (!view.config.enabled || view.replicas.every(({ state }) => state !== 'unknown')) return view;
+  await side.ask({ ask: 'look', agent: view.name });
+  return side.book.get(view.name) ?? view;
+}
+
 /** The replica that has a task. Throws task_owner_unavailable where it is not one of the agent's any more. */
 export function ownerOf(view: AgentView, replicaId: string): ReplicaView {
   const replica = view.replicas.find(({ id }) => id === replicaId);

@@ -4,7 +4,7 @@ import type { AgentCallFact } from '../../core/agent.ts';
 import type { AgentWork } from './call.ts';
 
 export function agentCallFact({ view, call, verdicts, replica, upstream, answered, ...rest }: AgentWork): AgentCallFact {
-  const { task, context, taskState, messageHash } = rest;
+  const { task, context, taskState, messageHash, repeated } = rest;
   return {
     agent: view.name,
     generation: view.generation,
@@ -14,7 +14,7 @@ export function agentCallFact({ view, call, verdicts, replica, upstream, answere
     verdicts,
     ...(replica !== undefined && { replica: replica.id }),
     ...(upstream !== undefined && { upstreamVersion: upstream.version, upstreamBinding: upstream.binding }),
-    ...(answered === true && isSend(call.operation) && { invoked: true }),
+    ...(answered === true && repeated !== true && isSend(call.operation) && { invoked: true }),
     ...(task !== undefined && { task }),
     ...(context !== undefined && { context }),
     ...(taskState !== undefined && { taskState }),

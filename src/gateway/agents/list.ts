@@ -8,12 +8,10 @@ import type { JsonObject } from '../../agents/a2a/methods.ts';
 import type { AgentView, TaskFilter, TaskPage, TaskRecord } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
-import { interfaceFor } from './interfaces.ts';
-import { headersTo } from './headers.ts';
+import { asideAt } from './at-replica.ts';
 import { type PageTokens, pageTokens } from './page-token.ts';
-import { reachOf } from './reach.ts';
 import { sendResult } from './reply.ts';
-import { maySee, ownerOfCaller } from './tasks.ts';
+import { isConversation, maySee, ownerOfCaller } from './tasks.ts';
 import { upstreamOf } from './translated.ts';
 
 const DEFAULT_PAGE = 50;
@@ -30,7 +28,7 @@ export async function answerList(answering: Answering): Promise<void> {
   const tokens = pageTokens(exchange.line.snapshot.pepper, { agent: view.name, owner: `${who.owner}\0${who.endUser ?? ''}` });
   const filter = filterOf(call.params, view, { owner: who.owner, tokens });
   const page = (await side.ask({ ask: 'tasks', ...filter })) as TaskPage;
-  const seen = page.rows.filter((record) => !record.task.startsWith('context:') && maySee(record, who, view.config.taskScope));
+  const seen = page.rows.filter((record) => !isConversation(record.task) && maySee(record, who, view.config.taskScope));
   const params = typeof historyLength === 'number' ? { historyLength } : {};
   const tasks = await inParallel(seen, (record) => taskNow(answering, record, params));
   const shown = tasks
@@ -75,21 +73,12 @@ function given(name: 'context' | 'after', value: unknown): { context?: string; a
 
 /** Undefined: its replica does not know it any more, or cannot be asked now. */
 async function taskNow(answering: Answering, record: TaskRecord, params: object): Promise<Record<string, unknown> | undefined> {
-  const { exchange, side, work, baggage } = answering;
+  const { exchange, side, work } = answering;
   // Nobody reads the rest.
   if (exchange.gone) return undefined;
   const replica = work.view.replicas.find(({ id }) => id === record.replica);
   if (replica === undefined) return undefined;
-  const own = { ...work, verdicts: [], replica, upstream: interfaceFor(work.call, replica) };
-  const headers = headersTo(exchange, own, baggage);
-  const upstream = upstreamOf({
-    exchange,
-    work: own,
-    reach: reachOf(exchange, own, replica, side),
-    headers,
-    learn: () => Promise.resolve(),
-    finish: () => undefined,
-  });
+  const upstream = upstreamOf(asideAt(answering, replica));
   try {
     const answer = await side.translator.translate(
       { version: '1.0', operation: 'get', params: { ...params, id: record.task } },

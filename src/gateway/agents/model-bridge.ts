@@ -25,7 +25,7 @@ import { callAgent } from './call-agent.ts';
 import { type AgentAnswer, type Conversation, createAgentAnswer, paramsOf } from './model-message.ts';
 import { type EventWriter, openEvents } from './reply.ts';
 import type { AgentSide } from './side.ts';
-import { noteState } from './tasks.ts';
+import { isConversation, noteState } from './tasks.ts';
 
 export const AGENT_MODEL = 'a2a/';
 
@@ -181,7 +181,7 @@ function idsOf({ id, plane, surface }: Exchange, { view }: AgentWork): Pick<Chat
 function taskHeaders({ task, context }: AgentWork, { state }: AgentAnswer): Record<string, string> {
   return {
     ...(context !== undefined && visible('x-a2a-context-id', context)),
-    ...(task !== undefined && !task.startsWith('context:') && visible('x-a2a-task-id', task)),
+    ...(task !== undefined && !isConversation(task) && visible('x-a2a-task-id', task)),
     ...(state !== undefined && { 'x-a2a-task-state': state }),
   };
 }

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 
 import { type GatewayError } from '../../core/errors.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
-import { type Seen, endsStream, objectOf, seenIn } from '../../agents/a2a/read.ts';
+import { type Seen, endsStream, objectOf } from '../../agents/a2a/read.ts';
 import { badResponse } from '../../core/read.ts';
 import { dataOf, readEvents } from '../../upstream/events.ts';
 import type { UpstreamAnswer } from '../../upstream/types.ts';
@@ -20,8 +20,8 @@ export interface Relaying {
   work: AgentWork;
   reach: Reach;
   headers: Readonly<Record<string, string>>;
-  /** Called with what an answer tells of a task, before the client has it. */
-  learn: (seen: Seen | undefined) => Promise<void>;
+  /** Called with a result or an event before the client has it; answers what it tells of a task. */
+  learn: (result: unknown) => Promise<Seen | undefined>;
   /** Called before the client has the last of the answer: what it asks next must find its limits and its money free. */
   finish: () => void;
 }
@@ -84,7 +84,7 @@ export async function readWhole(relaying: Relaying, answer: UpstreamAnswer): Pro
   }
   const result = resultOf(parsed(collected.whole, answer), work, answer);
   work.answered = true;
-  await relaying.learn(seenIn(result));
+  await relaying.learn(result);
   return { bytes: collected.whole, result };
 }
 
@@ -178,9 +178,9 @@ export async function relayEvents(relaying: Relaying, answer: UpstreamAnswer, wr
 async function noteEvent(relaying: Relaying, event: Buffer): Promise<Seen | undefined> {
   const data = dataOf(event);
   if (data === undefined) return undefined;
-  const seen = seenIn(eventResult(data, relaying.work));
+  const result = eventResult(data, relaying.work);
   relaying.work.answered = true;
-  await relaying.learn(seen);
+  const seen = await relaying.learn(result);
   if (seen !== undefined && endsStream(seen)) relaying.finish();
   return seen?.state === undefined && seen?.kind !== 'message' && seen?.kind !== 'artifact' ? undefined : seen;
 }

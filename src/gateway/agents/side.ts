@@ -14,7 +14,9 @@ export interface AgentSide {
   endpointOf: (view: AgentView, origin: string) => Endpoint;
   /** Tasks that this worker has met: where they live and whose they are never changes. */
   tasks: Lru<string, TaskRecord>;
-  /** Tasks that were looked for everywhere and are nowhere, until when. */
+  /** How long sends to a replica take, ms: of the latest ones, rather the slowest. */
+  paces: Lru<string, number>;
+  /** Tasks that were looked for at all replicas and are nowhere, until when. */
   absent: Lru<string, number>;
   hopsOf: (pepper: string) => Hops;
 }
@@ -36,6 +38,7 @@ export function createAgentSide(parts: AgentSideParts): AgentSide {
     ...parts,
     loads: createReplicaLoads(),
     tasks: createLru<string, TaskRecord>(MAX_TASKS),
+    paces: createLru<string, number>(MAX_ENDPOINTS),
     absent: createLru<string, number>(MAX_ABSENT),
     endpointOf(view, origin) {
       const key = `${view.generation} ${origin}`;

@@ -10,6 +10,8 @@ import { backoffMs } from '../../agents/backoff.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
 import { isRaw } from './interfaces.ts';
+import { isConversation } from './tasks.ts';
+import { taskFromNow } from './follow.ts';
 import { missedIn } from './missed.ts';
 import { judge } from './reach.ts';
 import { type Relaying, askRaw, isEventStream, readWhole, relayEvents } from './relay.ts';
@@ -73,12 +75,11 @@ async function* one(result: unknown): AsyncGenerator<unknown, void, undefined> {
 }
 
 /** Events of a translation. Answers what the last one that told a state said. */
-async function passOn(relaying: Relaying, writer: EventWriter, events: AsyncIterable<unknown>): Promise<Seen | undefined> {
+export async function passOn(relaying: Relaying, writer: EventWriter, events: AsyncIterable<unknown>): Promise<Seen | undefined> {
   let last: Seen | undefined;
   for await (const event of events) {
     relaying.work.answered = true;
-    const seen = seenIn(event);
-    await relaying.learn(seen);
+    const seen = await relaying.learn(event);
     if (seen?.state !== undefined || seen?.kind === 'message' || last === undefined) last = seen ?? last;
     if (seen !== undefined && endsStream(seen)) relaying.finish();
     if (!(await writer.write(eventOf(relaying.work.call, eventInForm(relaying.work.call, event))))) return last;
@@ -96,34 +97,24 @@ async function resume(answering: Answering, relaying: Relaying, { writer, broken
   const { exchange, work } = answering;
   judge(work, work.replica!.id, exchange, broken);
   const { task } = work;
-  if (task === undefined || task.startsWith('context:')) return tell(answering, writer, broken);
+  if (task === undefined || isConversation(task)) return tell(answering, writer, broken);
   for (let tries = 1; tries <= RESUMES; tries++) {
     await sleep(backoffMs(tries, exchange.plane.random));
     try {
       const last = await passOn(relaying, writer, followed(answering, relaying, task));
+      if (exchange.cut !== undefined) return await tellCut(answering, writer);
       if (exchange.gone || (last !== undefined && endsStream(last))) return;
     } catch (thrown) {
+      if (exchange.cut !== undefined) return tellCut(answering, writer);
       if (thrown instanceof ProtocolError) return tell(answering, writer, broken);
     }
   }
   await tell(answering, writer, broken);
 }
 
-/** The task from where it stands now: its snapshot as updates, then its events. One that has ended is only read. */
-async function* followed({ side, work }: Answering, relaying: Relaying, task: string): AsyncGenerator<unknown, void, undefined> {
-  const upstream = upstreamOf(relaying);
-  const ask = (operation: 'subscribe' | 'get') =>
-    side.translator.translate({ version: work.call.version, operation, params: { id: task } }, upstream);
-  try {
-    const answer = await ask('subscribe');
-    const events = 'events' in answer ? answer.events : one(answer.result);
-    for await (const event of events) yield* missedIn(event);
-  } catch (thrown) {
-    if (!(thrown instanceof ProtocolError)) throw thrown;
-    const answer = await ask('get');
-    const found = 'result' in answer ? answer.result : undefined;
-    yield* missedIn(work.call.version === '1.0' ? { task: found } : found);
-  }
+/** What the client has missed, as updates, then what follows. */
+async function* followed(answering: Answering, relaying: Relaying, task: string): AsyncGenerator<unknown, void, undefined> {
+  for await (const event of taskFromNow(answering, relaying, task)) yield* missedIn(event);
 }
 
 async function tell({ exchange, work }: Answering, writer: EventWriter, thrown: unknown): Promise<void> {

@@ -34,7 +34,7 @@ export function maySee(
 }
 
 /** The task of a call, if it is the caller's. Undefined: nobody knows it. Throws -32001 where it is somebody else's. */
-async function taskOf(side: AgentSide, view: AgentView, task: string, who: TaskOwner): Promise<TaskRecord | undefined> {
+export async function taskOf(side: AgentSide, view: AgentView, task: string, who: TaskOwner): Promise<TaskRecord | undefined> {
   const key = `${view.name}\n${task}`;
   const record = side.tasks.get(key) ?? ((await side.ask({ ask: 'task', agent: view.name, task })) as TaskRecord | undefined);
   return own(side, view, record, who);
@@ -102,7 +102,14 @@ function noteSeen(work: AgentWork, { context = work.context ?? work.call.refs.co
 
 /** An answer that is no task still belongs to a conversation, whose next word must find the way. */
 function conversationOf({ context }: AgentWork, { kind }: Seen): string | undefined {
-  return kind === 'message' && context !== undefined ? `context:${context}` : undefined;
+  return kind === 'message' && context !== undefined ? `${CONVERSATION}${context}` : undefined;
+}
+
+const CONVERSATION = 'context:';
+
+/** What stands in the index for a conversation without a task. */
+export function isConversation(task: string): boolean {
+  return task.startsWith(CONVERSATION);
 }
 
 interface Found {

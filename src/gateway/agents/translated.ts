@@ -1,7 +1,7 @@
 /** Calls to an agent that speaks another version, or over another binding, than the caller. */
 import { toGatewayError } from '../../core/errors.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
-import { endsStream, objectOf, seenIn } from '../../agents/a2a/read.ts';
+import { endsStream, objectOf } from '../../agents/a2a/read.ts';
 import { eventToRest, paramsFromRest, resultToRest } from '../../agents/a2a/rest03.ts';
 import type { ClientCall, TranslatedAnswer, Upstream } from '../../agents/a2a/translate.ts';
 import { rewriteCard } from '../../agents/card-rewrite.ts';
@@ -19,7 +19,7 @@ export async function translateWhole({ exchange, response, side, work }: Answeri
   const answer = await side.translator.translate(clientCall(work.call), upstreamOf(relaying));
   if (!('result' in answer)) throw new ProtocolError(-32006, 'The agent answered with a stream');
   work.answered = true;
-  await relaying.learn(seenIn(answer.result));
+  await relaying.learn(answer.result);
   relaying.finish();
   sendResult(exchange, response, work.call, inForm(work.call, answer.result));
 }
@@ -59,13 +59,18 @@ export function clientCall({ form, version, operation, params, rest }: AgentCall
 }
 
 /** A result in the form in which the client asked. */
-function inForm({ form, version, operation }: AgentCall, result: unknown): unknown {
+export function inForm({ form, version, operation }: AgentCall, result: unknown): unknown {
   return form === 'rest' && version === '0.3' ? resultToRest(operation, result) : result;
 }
 
 /** The same of an event. */
 export function eventInForm({ form, version }: AgentCall, event: unknown): unknown {
   return form === 'rest' && version === '0.3' ? eventToRest(event) : event;
+}
+
+/** What an answer to the call holds, as the client gets it. */
+export function toForm(call: AgentCall, told: unknown): unknown {
+  return call.streams ? eventInForm(call, told) : inForm(call, told);
 }
 
 /** What a call comes to, result by result, each known everywhere before it is passed on. What goes wrong before the first is thrown here. */
@@ -83,8 +88,7 @@ async function* learning(
 ): AsyncGenerator<unknown, void, undefined> {
   for await (const result of results) {
     relaying.work.answered = true;
-    const seen = seenIn(result);
-    await relaying.learn(seen);
+    const seen = await relaying.learn(result);
     if (seen !== undefined && endsStream(seen)) relaying.finish();
     yield result;
   }

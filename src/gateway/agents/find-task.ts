@@ -1,0 +1,41 @@
+/** A task that nobody here knows may be at any replica of its agent: all are asked, once. Only where tasks are everybody's, since whose it is nobody can tell. */
+import { ProtocolError, taskNotFound } from '../../agents/a2a/protocol.ts';
+import type { ReplicaView } from '../../core/agent.ts';
+import { GatewayError } from '../../core/errors.ts';
+import type { Answering } from './answer.ts';
+import { asideAt } from './at-replica.ts';
+import { upstreamOf } from './translated.ts';
+
+const ABSENT_MS = 10_000;
+
+/** Throws -32001 where it is nowhere; task_owner_unavailable where it could be at a replica that cannot be asked. */
+export async function replicaWith(answering: Answering, task: string): Promise<ReplicaView> {
+  const { exchange, side, work } = answering;
+  const { name, replicas } = work.view;
+  const nowMs = exchange.plane.nowMs();
+  const key = `${name}\n${task}`;
+  if ((side.absent.get(key) ?? 0) > nowMs) throw taskNotFound();
+  const found = await Promise.all(replicas.map((replica) => hasTask(answering, replica, task)));
+  const at = replicas[found.indexOf('yes')];
+  if (at !== undefined) return at;
+  if (!found.includes('unknown')) {
+    side.absent.set(key, nowMs + ABSENT_MS);
+    throw taskNotFound();
+  }
+  const message = `The task could be at a replica of the agent \`${name}\` that cannot be asked now`;
+  throw new GatewayError('task_owner_unavailable', { details: { message, retryAfterS: 5 } });
+}
+
+async function hasTask(answering: Answering, replica: ReplicaView, task: string): Promise<'yes' | 'no' | 'unknown'> {
+  if (replica.state === 'unhealthy') return 'unknown';
+  try {
+    const upstream = upstreamOf(asideAt(answering, replica));
+    await answering.side.translator.translate(
+      { version: answering.work.call.version, operation: 'get', params: { id: task, historyLength: 0 } },
+      upstream,
+    );
+    return 'yes';
+  } catch (thrown) {
+    return thrown instanceof ProtocolError ? 'no' : 'unknown';
+  }
+}

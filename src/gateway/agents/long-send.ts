@@ -1,0 +1,107 @@
+/**
+ * Sends that wait for the end of their task, at a replica that has been slow before and streams: such a send goes out as a stream, so that its task is known before it
+ * ends, and is answered with the task as it stands where that outlasts the agent's timeout. The answer is the agent's own task, read from it.
+ */
+import { ProtocolError } from '../../agents/a2a/protocol.ts';
+import { type Seen, endsStream, objectOf } from '../../agents/a2a/read.ts';
+import { GatewayError } from '../../core/errors.ts';
+import type { Answering } from './answer.ts';
+import type { AgentCall, AgentWork } from './call.ts';
+import { asResult, taskNow } from './follow.ts';
+import type { Relaying } from './relay.ts';
+import { sendResult } from './reply.ts';
+import { isConversation } from './tasks.ts';
+import { clientCall, inForm, upstreamOf } from './translated.ts';
+
+/** A part of the timeout: who answers within it is not expected to outlast the whole. */
+const FAST_PART = 0.5;
+
+export function mayOutlast({ side, work }: Pick<Answering, 'side' | 'work'>): boolean {
+  const { call, view, replica } = work;
+  if (call.operation !== 'send' || !view.streaming || !isBlocking(call)) return false;
+  const slowestMs = side.paces.get(paceKey(work, replica!.id)) ?? 0;
+  return slowestMs > view.config.timeoutMs * FAST_PART;
+}
+
+/** Unless the client says otherwise, in both versions. */
+function isBlocking({ params }: AgentCall): boolean {
+  const { returnImmediately, blocking } = objectOf(params.configuration) ?? {};
+  return returnImmediately !== true && blocking !== false;
+}
+
+const FORGETTING = 0.1;
+
+/** How long a whole send took. Whoever was slow once is believed to be fast again after many fast ones only. */
+export function notePace({ side, work }: Pick<Answering, 'side' | 'work'>, replica: string, ms: number): void {
+  if (work.call.operation !== 'send') return;
+  const key = paceKey(work, replica);
+  const before = side.paces.get(key) ?? 0;
+  side.paces.set(key, Math.max(ms, before - FORGETTING * (before - ms)));
+}
+
+function paceKey({ view }: AgentWork, replica: string): string {
+  return `${view.generation} ${view.name}/${replica}`;
+}
+
+/** False: the agent takes no streams after all, and has done nothing. Throws what it answered instead of a result. */
+export async function answerLong(answering: Answering, relaying: Relaying): Promise<boolean> {
+  const { exchange, response, work, finish } = answering;
+  try {
+    const said = await saidWithin(answering, relaying);
+    const result = said ?? asResult(answering, await taskNow(answering, relaying, work.task!));
+    work.answered = true;
+    finish();
+    sendResult(exchange, response, work.call, inForm(work.call, result));
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof ProtocolError && NO_STREAMS.has(thrown.code) && work.task === undefined) return false;
+    throw thrown;
+  }
+}
+
+const NO_STREAMS = new Set([-32004, -32601]);
+
+async function* eventsOf({ side, work }: Answering, relaying: Relaying): AsyncGenerator<unknown, void, undefined> {
+  const answer = await side.translator.translate({ ...clientCall(work.call), operation: 'stream' }, upstreamOf(relaying));
+  if ('events' in answer) yield* answer.events;
+  else yield answer.result;
+}
+
+/** The message that was answered. Undefined: it became a task, which has ended, or goes on. Throws where there is neither. */
+async function saidWithin(answering: Answering, relaying: Relaying): Promise<unknown> {
+  const { exchange, work } = answering;
+  const { timeoutMs } = work.view.config;
+  const events = eventsOf(answering, relaying);
+  const isTask = (): boolean => work.task !== undefined && !isConversation(work.task);
+  const late = alarm(timeoutMs - (performance.now() - exchange.request.startedAt));
+  try {
+    for (;;) {
+      const next = await Promise.race([events.next(), late.rings]);
+      if (next === 'late') throw new GatewayError('upstream_timeout', { details: { message: lateText(work, timeoutMs) } });
+      if (next.done === true) throw new GatewayError('upstream_incomplete');
+      const seen: Seen | undefined = await relaying.learn(next.value);
+      if (seen?.kind === 'message') return next.value;
+      if (seen !== undefined && endsStream(seen) && isTask()) return undefined;
+    }
+  } catch (thrown) {
+    // It goes on without us.
+    if (isTask() && !(thrown instanceof ProtocolError)) return undefined;
+    throw thrown;
+  } finally {
+    late.off();
+    exchange.abort();
+    events.return().catch(() => undefined);
+  }
+}
+
+function lateText({ view }: AgentWork, timeoutMs: number): string {
+  return `The agent \`${view.name}\` did not answer within ${timeoutMs} ms, and has told of no task`;
+}
+
+function alarm(ms: number): { rings: Promise<'late'>; off: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const rings = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), Math.max(0, ms));
+  });
+  return { rings, off: () => clearTimeout(timer) };
+}

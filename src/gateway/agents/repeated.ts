@@ -1,0 +1,37 @@
+/** The answer to a message that was sent before: what it came to, as it stands now. */
+import type { Answering } from './answer.ts';
+import { atReplica } from './at-replica.ts';
+import { lookedAt, ownerOf } from './choose.ts';
+import type { Repeated } from './claim.ts';
+import { asResult, taskFromNow, taskNow } from './follow.ts';
+import { eventOf, openEvents, sendResult } from './reply.ts';
+import { passOn } from './streams.ts';
+import { ownerOfCaller, taskOf } from './tasks.ts';
+import { inForm, startingWith } from './translated.ts';
+
+export async function answerRepeated(answering: Answering, repeated: Repeated): Promise<void> {
+  const { exchange, response, work } = answering;
+  const { call } = work;
+  if ('task' in repeated) return answerTask(answering, repeated.task);
+  if (!call.streams) return sendResult(exchange, response, call, repeated.answer);
+  const writer = openEvents(exchange, response, exchange.plane.wheel);
+  await writer.write(eventOf(call, repeated.answer));
+  writer.end();
+}
+
+async function answerTask(answering: Answering, task: string): Promise<void> {
+  const { exchange, response, side, work } = answering;
+  work.view = await lookedAt(side, work.view);
+  const { view, call } = work;
+  const record = await taskOf(side, view, task, ownerOfCaller(exchange.caller!, exchange.endUser));
+  if (record !== undefined) work.record = record;
+  const relaying = atReplica(answering, record === undefined ? view.replicas[0]! : ownerOf(view, record.replica));
+  if (!call.streams) {
+    const result = asResult(answering, await taskNow(answering, relaying, task));
+    return sendResult(exchange, response, call, inForm(call, result));
+  }
+  const events = taskFromNow(answering, relaying, task);
+  const first = await events.next();
+  const writer = openEvents(exchange, response, exchange.plane.wheel);
+  await passOn(relaying, writer, startingWith(first, events)).finally(() => writer.end());
+}
