@@ -64,6 +64,7 @@ const metrics = createMetrics({
   journalLagBytes: () => 0,
   store: () => ({ isUp: true, lagBytes: 0 }),
   targets: () => [],
+  agents: () => [],
 });
 const log = createLog({ level: 'info', format: 'json' }, { fd: openSync('/dev/null', 'w'), isTTY: false });
 

@@ -38,6 +38,7 @@ async function exposition() {
     journalLagBytes: () => 0,
     store: () => ({ isUp: true, lagBytes: 0 }),
     targets: () => [{ target: 'p/m', state: 'closed', inflight: 0 }],
+    agents: () => [{ agent: 'a', state: 'healthy' }],
   });
   metrics.observe(FACT);
   return metrics.text();
@@ -76,7 +77,7 @@ ${table(['Metric', 'Type', 'Labels', 'Meaning'], rows)}
 
 | label | values |
 | --- | --- |
-| \`surface\` | \`chat\`, \`messages\`, \`count_tokens\`, \`responses\`, \`embeddings\` |
+| \`surface\` | \`chat\`, \`messages\`, \`count_tokens\`, \`responses\`, \`embeddings\`, \`a2a\` |
 | \`outcome\` | \`ok\`, \`refused\`, \`upstream_error\`, \`upstream_incomplete\`, \`client_gone\`, \`internal_error\` |
 | \`code\` | [errors.md](errors.md) |
 | \`kind\` | \`input\`, \`output\`, \`cache_read\`, \`cache_write\`, \`reasoning\`; the last three are parts of the first two |
@@ -89,6 +90,7 @@ ${table(['Metric', 'Type', 'Labels', 'Meaning'], rows)}
 - \`signalbox_loop_delay_p99_seconds\` above 0.05: the workers have more than they can do.
 - \`signalbox_journal_lag_bytes\` that grows: the main thread does not keep up with the facts; metrics, traces and log are late.
 - \`signalbox_inflight_bytes\` near \`server.max_inflight_bytes\`: new work is about to be refused with 503.
+- \`signalbox_agent_state\` of 2: an agent that takes no new work; why stands in \`/v1/agents\`.
 - \`rate(signalbox_unpriced_total[1h])\`: exchanges whose cost nobody knows; give their targets a \`price\`.
 `;
 }

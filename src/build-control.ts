@@ -46,6 +46,7 @@ export async function buildControl(context: ControlContext): Promise<Control> {
     journalLagBytes: context.journalLagBytes,
     store: context.storeState,
     targets: context.targets,
+    agents: context.agentStates,
   });
   const wayOut = createWayOut(`signalbox/${context.version}`);
   const events = openEvents(wayOut, log);

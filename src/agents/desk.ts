@@ -1,6 +1,7 @@
 /** The agents on the main thread: the registry, fed by the file and by the API, told to every worker, and asked by them. */
-import type { AgentConfig, AgentNews, AgentQuestion } from '../core/agent.ts';
+import type { AgentConfig, AgentNews, AgentQuestion, AgentState } from '../core/agent.ts';
 import type { ExchangeFact } from '../core/exchange.ts';
+import { effectiveStateOf } from './entry.ts';
 import { createNews } from './news.ts';
 import { AgentRegistry, type RegistryParts } from './registry.ts';
 import { type AgentService, type ServiceParts, createAgentService } from './changes.ts';
@@ -28,6 +29,8 @@ export interface AgentDesk {
   /** All, for a worker that knows nothing. */
   whole: () => AgentNews;
   answer: (question: AgentQuestion) => Promise<unknown>;
+  /** As callers meet them. */
+  states: () => { agent: string; state: AgentState }[];
   /** A call is over. */
   observe: (fact: ExchangeFact) => void;
   /** Probes as their intervals pass; those of a start at once, spread a little. Answers how to stop. */
@@ -82,6 +85,7 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
           return tasks.list(question);
       }
     },
+    states: () => registry.list().map((entry) => ({ agent: entry.config.name, state: effectiveStateOf(entry) })),
     observe({ agentCall, scopes = [], costNanoUsd = 0, atMs, totalMs }) {
       if (agentCall === undefined) return;
       const { agent, generation, invoked, verdicts, messageHash } = agentCall;

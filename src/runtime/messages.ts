@@ -9,7 +9,7 @@ import type { Candidate, Reload } from '../config/live.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import type { ConfigDesk } from '../control/config/desk.ts';
 import type { TryProvider } from '../control/config/try.ts';
-import type { AgentNews, AgentQuestion, AskAgents } from '../core/agent.ts';
+import type { AgentNews, AgentQuestion, AgentState, AskAgents } from '../core/agent.ts';
 import type { KeyEntry } from '../core/directory.ts';
 import type { EventFact, Fact, Raise } from '../core/fact.ts';
 import type { VouchedPerson } from '../core/person.ts';
@@ -167,6 +167,7 @@ export interface ControlContext {
   /** Bytes of facts that workers wrote and main has not yet read. */
   journalLagBytes: () => number;
   targets: () => TargetStatus[];
+  agentStates: () => { agent: string; state: AgentState }[];
   /** Whether it can be written, and how many bytes of facts it does not have yet. */
   storeState: () => { isUp: boolean; lagBytes: number };
 }

@@ -239,6 +239,7 @@ function controlContext({ settings, dataDir, minted, late, storeThread }: Contex
     workers: () => late.supervisor?.status() ?? [],
     journalLagBytes: () => late.reader?.lagBytes() ?? 0,
     targets: () => (late.shared === undefined ? [] : targetStatus(late.shared, late.snapshot!())),
+    agentStates: () => late.agents?.states() ?? [],
   };
 }
 

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+import type { AgentState } from '../core/agent.ts';
 import type { AttemptFact, ExchangeFact } from '../core/exchange.ts';
 import type { Usage } from '../core/usage.ts';
 
@@ -12,9 +13,11 @@ export interface Gauges {
   journalLagBytes: () => number;
   store: () => { isUp: boolean; lagBytes: number };
   targets: () => { target: string; state: 'closed' | 'probing' | 'open'; inflight: number }[];
+  agents: () => { agent: string; state: AgentState }[];
 }
 
 const STATE_VALUES = { closed: 0, probing: 1, open: 2 };
+const AGENT_STATE_VALUES = { healthy: 0, degraded: 1, unhealthy: 2, disabled: 3, unknown: 4 } as const;
 
 export interface Metrics {
   observe: (fact: ExchangeFact) => void;
@@ -155,6 +158,14 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   gauge('signalbox_target_inflight', 'Attempts under way at a target', ['target'], (set) => {
     for (const { target, inflight } of gauges.targets()) set({ target }, inflight);
   });
+  gauge(
+    'signalbox_agent_state',
+    'State that callers of an agent meet: 0 healthy, 1 degraded, 2 unhealthy, 3 disabled, 4 unknown',
+    ['agent'],
+    (set) => {
+      for (const { agent, state } of gauges.agents()) set({ agent }, AGENT_STATE_VALUES[state]);
+    },
+  );
   gauge('process_resident_memory_bytes', 'Resident memory of the process', [], (set) => set({}, process.memoryUsage.rss()));
   gauge('process_start_time_seconds', 'Start of the process since the epoch', [], (set) =>
     set({}, Math.round(performance.timeOrigin / 1000)),

@@ -28,6 +28,11 @@ const seen = async (key: string, path: string): Promise<{ status: number; body: 
 };
 const names = (body: Record<string, unknown>): string[] => (body.data as { name: string }[]).map(({ name }) => name);
 
+test('metrics tell the state of each', async () => {
+  const response = await fetch(`${box.box.url}/metrics`, { headers: { authorization: `Bearer ${AGENT_KEYS.ADMIN_KEY}` } });
+  expect(await response.text()).toMatch(/^signalbox_agent_state\{agent="filed"\} [0-4]$/m);
+});
+
 describe('registering', () => {
   test('an agent is Unknown until somebody looks at it', async () => {
     const { status, body, headers } = await register({
