@@ -118,12 +118,13 @@ function isBehind({ updatedAtMs, task }: TaskRecord, after: string | undefined):
   return atMs === undefined || updatedAtMs < Number(atMs) || (updatedAtMs === Number(atMs) && task < last);
 }
 
-function fits(record: TaskRecord, { agent, owner, state, context, after }: TaskFilter): boolean {
+function fits(record: TaskRecord, { agent, owner, state, sinceMs = 0, context, after }: TaskFilter): boolean {
   return (
     record.agent === agent &&
     isBehind(record, after) &&
     (owner === undefined || record.owner === owner) &&
     (state === undefined || record.state === state) &&
+    record.updatedAtMs >= sinceMs &&
     (context === undefined || record.context === context)
   );
 }

@@ -293,6 +293,8 @@ export interface TaskFilter {
   /** Absent: everybody's. */
   owner?: string;
   state?: string;
+  /** Of those whose state is at least as new, wall clock. */
+  sinceMs?: number;
   context?: string;
   /** `next` of the page before. */
   after?: string;

@@ -191,6 +191,12 @@ describe('tasks of others', () => {
       if (token === '') break;
     }
     expect(seen.toSorted()).toEqual([...own].toSorted());
+    const listed = (params: object) => box.rpc('one', 'ListTasks', params, { key: 'NARROW_KEY' });
+    const since = async (ms: number): Promise<unknown[]> =>
+      (await listed({ statusTimestampAfter: new Date(ms).toISOString() })).body.result!['tasks'] as unknown[];
+    expect((await since(Date.now() - 60_000)).length).toBe(5);
+    expect(await since(Date.now() + 60_000)).toEqual([]);
+    expect((await listed({ statusTimestampAfter: 'yesterday' })).body.error?.code).toBe(-32602);
   });
 
   test('a conversation that a client named is whose it is, also where the agent does not repeat its name', async () => {

@@ -302,6 +302,17 @@ describe('a task that nobody knows', () => {
     expect(gets()).toBe(asked + 4);
   });
 
+  test.each(['task-urn:of:1', 'task-a b', 'task-ü%'])('is found over REST by whatever name (%s)', async (id) => {
+    onlyAt(1, id);
+    const headers = { authorization: `Bearer ${AGENT_KEYS.KEY}` };
+    const at = `${box.urlOf('shared')}/tasks/${encodeURIComponent(id)}`;
+    const whole = await fetch(at, { headers });
+    expect([whole.status, await whole.json()]).toEqual([200, expect.objectContaining({ id })]);
+    expect((await fetch(at.replaceAll('%3A', ':'), { headers })).status).toBe(200);
+    const nowhere = await fetch(`${at}${encodeURIComponent(':none')}:cancel`, { method: 'POST', headers });
+    expect(nowhere.status).toBe(404);
+  });
+
   test('and is nowhere is not looked for again at once', async () => {
     onlyAt(0, 'task-of-nobody');
     for (let index = 0; index < 10; index++)

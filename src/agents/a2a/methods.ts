@@ -97,14 +97,15 @@ const REST: readonly RestRow[] = [
   ['POST', /^\/message:send$/, 'send'],
   ['POST', /^\/message:stream$/, 'stream'],
   ['GET', /^\/tasks$/, 'list'],
-  ['GET', /^\/tasks\/(?<id>[^/:]+)$/, 'get'],
-  ['POST', /^\/tasks\/(?<id>[^/:]+):cancel$/, 'cancel'],
-  ['POST', /^\/tasks\/(?<id>[^/:]+):subscribe$/, 'subscribe'],
-  ['GET', /^\/tasks\/(?<id>[^/:]+):subscribe$/, 'subscribe'],
-  ['POST', /^\/tasks\/(?<taskId>[^/:]+)\/pushNotificationConfigs$/, 'push_create'],
-  ['GET', /^\/tasks\/(?<taskId>[^/:]+)\/pushNotificationConfigs$/, 'push_list'],
-  ['GET', /^\/tasks\/(?<taskId>[^/:]+)\/pushNotificationConfigs\/(?<id>[^/:]+)$/, 'push_get'],
-  ['DELETE', /^\/tasks\/(?<taskId>[^/:]+)\/pushNotificationConfigs\/(?<id>[^/:]+)$/, 'push_delete'],
+  // Ids may hold colons; the last one is the verb's.
+  ['POST', /^\/tasks\/(?<id>[^/]+):cancel$/, 'cancel'],
+  ['POST', /^\/tasks\/(?<id>[^/]+):subscribe$/, 'subscribe'],
+  ['GET', /^\/tasks\/(?<id>[^/]+):subscribe$/, 'subscribe'],
+  ['GET', /^\/tasks\/(?<id>[^/]+)$/, 'get'],
+  ['POST', /^\/tasks\/(?<taskId>[^/]+)\/pushNotificationConfigs$/, 'push_create'],
+  ['GET', /^\/tasks\/(?<taskId>[^/]+)\/pushNotificationConfigs$/, 'push_list'],
+  ['GET', /^\/tasks\/(?<taskId>[^/]+)\/pushNotificationConfigs\/(?<id>[^/]+)$/, 'push_get'],
+  ['DELETE', /^\/tasks\/(?<taskId>[^/]+)\/pushNotificationConfigs\/(?<id>[^/]+)$/, 'push_delete'],
   ['GET', /^\/(?:extendedAgentCard|card)$/, 'extended_card'],
 ];
 

@@ -45,7 +45,7 @@ export async function answerList(answering: Answering): Promise<void> {
 
 /** What a client asks for, of what is his. Throws -32602. */
 function filterOf(
-  { pageSize = DEFAULT_PAGE, pageToken, status, contextId }: JsonObject,
+  { pageSize = DEFAULT_PAGE, pageToken, status, statusTimestampAfter, contextId }: JsonObject,
   view: AgentView,
   { owner, tokens }: { owner: string; tokens: PageTokens },
 ): TaskFilter {
@@ -60,10 +60,19 @@ function filterOf(
     agent: view.name,
     ...(view.config.taskScope === 'principal' && { owner }),
     ...(state !== undefined && { state }),
+    ...sinceOf(statusTimestampAfter),
     ...given('context', contextId),
     ...given('after', after),
     limit: pageSize,
   };
+}
+
+/** A time of RFC 3339. Throws -32602. */
+function sinceOf(time: unknown): { sinceMs?: number } {
+  if (time === undefined || time === null || time === '') return {};
+  const sinceMs = typeof time === 'string' && /^\d{4}-\d\d-\d\dT/.test(time) ? Date.parse(time) : NaN;
+  if (Number.isNaN(sinceMs)) throw new ProtocolError(-32602, 'statusTimestampAfter must be a time such as 2026-01-31T12:00:00Z');
+  return { sinceMs };
 }
 
 /** The empty text is how protobuf writes what is absent. */

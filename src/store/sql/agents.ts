@@ -68,10 +68,14 @@ async function put(db: Kysely<Tables>, { name, version, kind, atMs, by, content,
   if (numUpdatedRows === 0n) throw new StoreError('conflict', 'the agent has changed in between');
 }
 
-async function tasksOf(db: Kysely<Tables>, { agent, owner, state, context, after, limit }: TaskFilter): Promise<TaskPage> {
+async function tasksOf(
+  db: Kysely<Tables>,
+  { agent, owner, state, sinceMs, context, after, limit }: TaskFilter,
+): Promise<TaskPage> {
   let query = db.selectFrom('agent_tasks').selectAll().where('agent', '=', agent);
   if (owner !== undefined) query = query.where('owner', '=', owner);
   if (state !== undefined) query = query.where('state', '=', state);
+  if (sinceMs !== undefined) query = query.where('updated_at_ms', '>=', sinceMs);
   if (context !== undefined) query = query.where('context', '=', clean(context));
   const cursor = cursorOf(after);
   if (cursor !== undefined) {
