@@ -208,6 +208,9 @@ forEachStore((kind, open) => {
     const { rows, next } = await store.agents.tasks({ agent: 'a', ...asked, limit: fitting.length });
     expect(rows.toSorted(byTask)).toEqual(fitting.toSorted(byTask));
     expect(next).toBeUndefined();
+    const sinceMs = times[10]!;
+    const since = await store.agents.tasks({ agent: 'a', sinceMs, limit: 1_000 });
+    expect(since.rows.toSorted(byTask)).toEqual(records.filter((one) => one.updatedAtMs >= sinceMs).toSorted(byTask));
     // A cursor that nobody gave out is the beginning.
     const [top] = (await store.agents.tasks({ agent: 'a', limit: 1 })).rows;
     for (const after of ['x', ':', `${'9'.repeat(40)}:t`, "1';--"]) {

@@ -152,7 +152,7 @@ function streamed({ exchange, work, response, dialect, request }: Replying): Rep
       await write([...opening, { type: 'text_end', block: 0 }, { type: 'finish', choice: 0, reason: 'stop' }, { type: 'end' }]);
     } catch (thrown) {
       if (writer === undefined) throw thrown;
-      const error = thrown instanceof ProtocolError ? asAgentError(thrown, work.view) : toGatewayError(thrown);
+      const error = exchange.cut ?? (thrown instanceof ProtocolError ? asAgentError(thrown, work.view) : toGatewayError(thrown));
       exchange.failure ??= error;
       await writer.write(encoder.fail(error));
     } finally {

@@ -1,0 +1,366 @@
+/** Agents called as models, by the clients of models. */
+import Anthropic from '@anthropic-ai/sdk';
+import OpenAI from 'openai';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+
+import { AGENT_KEYS, type AgentBox, startAgentBox } from '../support/agent-box.ts';
+import {
+  type Script,
+  type ScriptedAgent,
+  cardAt,
+  failure,
+  json,
+  result,
+  startScriptedAgent,
+  stream,
+  taskOf,
+} from '../support/scripted-agent.ts';
+
+let agent: ScriptedAgent;
+let box: AgentBox;
+let openai: OpenAI;
+let anthropic: Anthropic;
+let tasks = 0;
+
+type Said = Parameters<Script>[0];
+
+const artifact = (text: string, more: object = {}): object => ({ artifactId: 'a', parts: [{ text }], ...more });
+const partsIn = ({ rpc }: Said): { text?: string }[] =>
+  (rpc!.params['message'] as unknown as { parts: { text?: string }[] }).parts;
+
+/** Answers with a task that repeats what it is told, whole or in three pieces. */
+const echo: Script = (call, response) => {
+  const id = `task-${++tasks}`;
+  const text = partsIn(call)
+    .map((part) => part.text)
+    .join('');
+  if (call.rpc!.method === 'SendMessage') {
+    return result(call, response, { task: taskOf(id, undefined, { artifacts: [artifact(`echo: ${text}`)] }) });
+  }
+  const event = stream(call, response);
+  const ids = { taskId: id, contextId: `context-of-${id}` };
+  event({ task: taskOf(id, 'TASK_STATE_WORKING') });
+  event({ statusUpdate: { ...ids, status: { state: 'TASK_STATE_WORKING', message: { parts: [{ text: 'thinking' }] } } } });
+  for (const [index, piece] of ['echo', ': ', text].entries())
+    event({ artifactUpdate: { ...ids, artifact: artifact(piece), append: index > 0 } });
+  event({ statusUpdate: { ...ids, status: { state: 'TASK_STATE_COMPLETED' } } });
+  response.end();
+  return undefined;
+};
+
+const soundly =
+  (answer: Script = echo, capabilities: object = { streaming: true }): Script =>
+  async (call, response) => {
+    if (call.path.startsWith('/plain')) {
+      if (call.rpc === undefined) return json(response, 200, cardAt(`${agent.url}/plain`, { capabilities: {} }));
+    } else if (call.rpc === undefined) return json(response, 200, cardAt(agent.url, { capabilities }));
+    return answer(call, response);
+  };
+
+beforeAll(async () => {
+  agent = await startScriptedAgent((_, response) => json(response, 500, {}));
+  agent.play(soundly());
+  const health = { interval_s: 60 };
+  box = await startAgentBox(
+    [
+      { name: 'one', url: agent.url, health, tags: ['open'] },
+      { name: 'hidden', url: agent.url, health },
+      { name: 'plain', url: `${agent.url}/plain`, health },
+      { name: 'dear', url: agent.url, health, cost_per_request: 0.6, budget: { limit_usd: 1, window: 'day' } },
+      { name: 'off', url: agent.url, health, enabled: false },
+      { name: 'dead', url: 'http://127.0.0.1:9', health },
+    ],
+    { workers: 2 },
+  );
+  openai = new OpenAI({ baseURL: `${box.box.url}/v1`, apiKey: AGENT_KEYS.KEY, maxRetries: 0 });
+  anthropic = new Anthropic({ baseURL: box.box.url, apiKey: AGENT_KEYS.KEY, maxRetries: 0 });
+});
+afterEach(() => {
+  agent.play(soundly());
+  agent.calls.splice(0);
+});
+afterAll(async () => {
+  await box?.close();
+  await agent?.close();
+});
+
+const hello = [{ role: 'user' as const, content: 'hello' }];
+const asked = (): Said => agent.asked().at(-1)!;
+
+interface Raw {
+  status: number;
+  headers: Headers;
+  body: { error?: { code?: string; message: string; type: string } } & Record<string, unknown>;
+}
+
+interface RawOptions {
+  path?: string;
+  key?: keyof typeof AGENT_KEYS;
+  headers?: Record<string, string>;
+}
+
+async function raw(body: object, { path = '/v1/chat/completions', key = 'KEY', headers = {} }: RawOptions = {}): Promise<Raw> {
+  const response = await fetch(box.box.url + path, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${AGENT_KEYS[key]}`, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ messages: hello, max_tokens: 100, ...body }),
+  });
+  return { status: response.status, headers: response.headers, body: (await response.json()) as Raw['body'] };
+}
+
+describe('answers', () => {
+  test('of a chat, whole', async () => {
+    const { data, response } = await openai.chat.completions.create({ model: 'a2a/one', messages: hello }).withResponse();
+    expect(data).toMatchObject({
+      object: 'chat.completion',
+      model: 'a2a/one',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'echo: hello' }, finish_reason: 'stop' }],
+    });
+    expect(response.headers.get('x-a2a-task-id')).toBe(`task-${tasks}`);
+    expect(response.headers.get('x-a2a-context-id')).toBe(`context-of-task-${tasks}`);
+    expect(response.headers.get('x-a2a-task-state')).toBe('completed');
+    // Agents report no usage, and none is made up.
+    expect(data.usage ?? { total_tokens: 0 }).toMatchObject({ total_tokens: 0 });
+  });
+
+  test('of a chat, streamed, without what the agent says of its work', async () => {
+    const chunks = await openai.chat.completions.create({ model: 'a2a/one', messages: hello, stream: true });
+    const pieces: string[] = [];
+    let finish: string | null = null;
+    for await (const { choices } of chunks) {
+      pieces.push(choices[0]?.delta.content ?? '');
+      finish = choices[0]?.finish_reason ?? finish;
+    }
+    expect([pieces.filter((piece) => piece !== ''), finish]).toEqual([['echo', ': ', 'hello'], 'stop']);
+  });
+
+  test('of messages, whole and streamed', async () => {
+    const options = { model: 'a2a/one', max_tokens: 100, messages: hello };
+    const whole = await anthropic.messages.create(options);
+    expect(whole).toMatchObject({
+      type: 'message',
+      role: 'assistant',
+      content: [{ type: 'text', text: 'echo: hello' }],
+      stop_reason: 'end_turn',
+    });
+    const streamed = anthropic.messages.stream(options);
+    const told: string[] = [];
+    streamed.on('text', (text) => told.push(text));
+    expect((await streamed.finalMessage()).content).toMatchObject([{ type: 'text', text: 'echo: hello' }]);
+    expect(told).toEqual(['echo', ': ', 'hello']);
+  });
+
+  test('that are a message; of agents that do not stream, whether streamed or not', async () => {
+    agent.play(
+      soundly((call, response) =>
+        result(call, response, { message: { messageId: 'm', role: 'ROLE_AGENT', parts: [{ text: 'hi' }, { data: { a: 1 } }] } }),
+      ),
+    );
+    const { choices: whole } = await openai.chat.completions.create({ model: 'a2a/plain', messages: hello });
+    expect(whole[0]!.message.content).toBe('hi{"a":1}');
+    let text = '';
+    for await (const { choices } of await openai.chat.completions.create({ model: 'a2a/plain', messages: hello, stream: true }))
+      text += choices[0]?.delta.content ?? '';
+    expect(text).toBe('hi{"a":1}');
+    expect(asked().rpc!.method).toBe('SendMessage');
+  });
+
+  test('that are nonsense are an error that says so', async () => {
+    agent.play(
+      soundly((call, response) =>
+        result(call, response, {
+          task: taskOf('odd', undefined, {
+            artifacts: [null, 'text', { artifactId: { a: 1 }, parts: [{ text: 'one' }] }, { artifactId: 'b', parts: 'none' }],
+          }),
+        }),
+      ),
+    );
+    const { status, body } = await raw({ model: 'a2a/plain' });
+    expect([status, body.error!.message]).toEqual([502, expect.stringContaining('cannot be used')]);
+  });
+
+  test('without an artifact are the last words of the status', async () => {
+    agent.play(
+      soundly((call, response) =>
+        result(call, response, {
+          task: { id: 'told', contextId: 'c', status: { state: 'TASK_STATE_COMPLETED', message: { parts: [{ text: 'done' }] } } },
+        }),
+      ),
+    );
+    const { choices } = await openai.chat.completions.create({ model: 'a2a/plain', messages: hello });
+    expect(choices[0]!.message.content).toBe('done');
+  });
+});
+
+describe('what is asked', () => {
+  test('of a conversation that nobody knows is all of it, with its speakers', async () => {
+    await openai.chat.completions.create({
+      model: 'a2a/one',
+      messages: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'one' },
+        { role: 'assistant', content: 'two' },
+        { role: 'user', content: 'three' },
+      ],
+    });
+    const [part] = partsIn(asked());
+    expect(part!.text).toBe('system: Be brief.\n\nuser: one\n\nassistant: two\n\nuser: three');
+  });
+
+  test('of one that is named is its last word, at the same replica and in the same context', async () => {
+    const first = await raw({ model: 'a2a/one' });
+    const context = first.headers.get('x-a2a-context-id')!;
+    const messages = [...hello, { role: 'assistant', content: 'hi' }, { role: 'user', content: 'and now?' }];
+    for (const told of [
+      { body: { metadata: { a2a_context_id: context } }, headers: {} },
+      { body: {}, headers: { 'x-a2a-context-id': context } },
+    ]) {
+      const next = await raw({ model: 'a2a/one', messages, ...told.body }, { headers: told.headers });
+      expect(next.status).toBe(200);
+      expect(asked().rpc!.params).toMatchObject({ message: { contextId: context, parts: [{ text: 'and now?' }] } });
+    }
+    const foreign = await raw({ model: 'a2a/one', messages, metadata: { a2a_context_id: context } }, { key: 'OTHER_KEY' });
+    const absent = await raw({ model: 'a2a/one', messages, metadata: { a2a_task_id: 'task-of-nobody' } });
+    expect([foreign.status, absent.status]).toEqual([400, 400]);
+    expect(foreign.body.error!.message).toBe(absent.body.error!.message);
+  });
+
+  test('a task that waits for an answer gets it', async () => {
+    agent.play(
+      soundly((call, response) => {
+        const { taskId } = call.rpc!.params['message'] as unknown as { taskId?: string };
+        if (taskId !== undefined)
+          return result(call, response, { task: taskOf(taskId, undefined, { artifacts: [artifact('to Bern')] }) });
+        const status = { state: 'TASK_STATE_INPUT_REQUIRED', message: { parts: [{ text: 'Where to?' }] } };
+        return result(call, response, { task: { id: `task-${++tasks}`, contextId: 'c-in', status } });
+      }),
+    );
+    const first = await raw({ model: 'a2a/plain' });
+    expect(first.body).toMatchObject({ choices: [{ message: { content: 'Where to?' }, finish_reason: 'stop' }] });
+    expect(first.headers.get('x-a2a-task-state')).toBe('input-required');
+    const task = first.headers.get('x-a2a-task-id')!;
+    const second = await raw({ model: 'a2a/plain', metadata: { a2a_task_id: task } });
+    expect(second.body).toMatchObject({ choices: [{ message: { content: 'to Bern' } }] });
+  });
+
+  test('images and files go along, tools do not', async () => {
+    const url = 'https://example.com/a.png';
+    const content = [
+      { type: 'text', text: 'what is it?' },
+      { type: 'image_url', image_url: { url } },
+      { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+    ];
+    const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }];
+    const { status, headers } = await raw({ model: 'a2a/plain', messages: [{ role: 'user', content }], tools });
+    expect(status).toBe(200);
+    expect(headers.get('x-signalbox-warnings')).toContain('tools');
+    expect(partsIn(asked())).toEqual([
+      { text: 'what is it?' },
+      expect.objectContaining({ url }),
+      expect.objectContaining({ raw: 'AAAA', mediaType: 'image/png' }),
+    ]);
+  });
+});
+
+describe('what goes wrong', () => {
+  test.each(['FAILED', 'REJECTED', 'CANCELED'])('a task that is %s is an error, whole and streamed', async (state) => {
+    agent.play(
+      soundly((call, response) => {
+        const status = { state: `TASK_STATE_${state}`, message: { parts: [{ text: 'no way' }] } };
+        const task = { id: `task-${++tasks}`, contextId: 'c', status };
+        if (call.rpc!.method === 'SendMessage') return result(call, response, { task });
+        const event = stream(call, response);
+        event({ task: { ...task, status: { state: 'TASK_STATE_WORKING' } } });
+        event({ artifactUpdate: { taskId: task.id, contextId: 'c', artifact: artifact('half') } });
+        event({ statusUpdate: { taskId: task.id, contextId: 'c', status } });
+        response.end();
+        return undefined;
+      }),
+    );
+    const whole = await raw({ model: 'a2a/plain' });
+    expect([whole.status, whole.body.error!.message]).toEqual([502, expect.stringContaining('no way')]);
+    const said: string[] = [];
+    const streamed = async (): Promise<void> => {
+      for await (const { choices } of await openai.chat.completions.create({ model: 'a2a/one', messages: hello, stream: true }))
+        said.push(choices[0]?.delta.content ?? '');
+    };
+    await expect(streamed()).rejects.toThrow('no way');
+    expect(said.join('')).toBe('half');
+    await expect(anthropic.messages.stream({ model: 'a2a/one', max_tokens: 10, messages: hello }).finalMessage()).rejects.toThrow(
+      'no way',
+    );
+  });
+
+  test('a stream that breaks for good is not cut in silence', async () => {
+    agent.play(
+      soundly((call, response) => {
+        if (call.rpc!.method !== 'SendStreamingMessage') return failure(call, response, -32001);
+        stream(call, response)({ artifactUpdate: { taskId: 'gone', contextId: 'c', artifact: artifact('half') } });
+        setTimeout(() => response.destroy(), 50);
+        return undefined;
+      }),
+    );
+    const streamed = async (): Promise<void> => {
+      for await (const _ of await openai.chat.completions.create({ model: 'a2a/one', messages: hello, stream: true }));
+    };
+    await expect(streamed()).rejects.toThrow();
+  });
+
+  test('disabled by force, an agent ends its streams with the reason', async () => {
+    agent.play(
+      soundly((call, response) => {
+        stream(call, response)({ artifactUpdate: { taskId: 'endless', contextId: 'c', artifact: artifact('half') } });
+        return undefined;
+      }),
+    );
+    const streamed = async (): Promise<void> => {
+      for await (const _ of await openai.chat.completions.create({ model: 'a2a/hidden', messages: hello, stream: true }))
+        void box.admin('POST', '/v1/agents/hidden/disable?force=true');
+    };
+    await expect(streamed()).rejects.toThrow('disabled');
+    await box.admin('POST', '/v1/agents/hidden/enable');
+  });
+
+  test('what a key may not call looks like what is not there, and like any model that is not', async () => {
+    const hidden = await raw({ model: 'a2a/hidden' }, { key: 'NARROW_KEY' });
+    const absent = await raw({ model: 'a2a/nobody' }, { key: 'NARROW_KEY' });
+    expect([hidden.status, hidden.body.error!.code]).toEqual([404, 'model_not_found']);
+    expect(hidden.body.error!.message.replace('hidden', 'nobody')).toBe(absent.body.error!.message);
+    expect((await raw({ model: 'a2a/one' }, { key: 'NARROW_KEY' })).status).toBe(200);
+  });
+
+  test('disabled, dead, used up', async () => {
+    expect((await raw({ model: 'a2a/off' })).status).toBe(403);
+    const dead = await raw({ model: 'a2a/dead' });
+    expect([502, 503]).toContain(dead.status);
+    await box.until('dead', ({ state }) => state === 'unhealthy');
+    await raw({ model: 'a2a/dead' });
+    const refused = await raw({ model: 'a2a/dead' });
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, expect.stringMatching(/^\d+$/)]);
+    const paid = await raw({ model: 'a2a/dear' });
+    expect([paid.status, paid.headers.get('x-signalbox-cost-usd')]).toEqual([200, '0.6']);
+    const spent = await raw({ model: 'a2a/dear' });
+    expect([spent.status, spent.body.error!.code]).toEqual([429, 'budget_exceeded']);
+    await box.until('dear', (now) => now['invocation_count'] === 1 && now['total_cost'] === 0.6);
+  });
+
+  test.each([
+    ['/v1/embeddings', { model: 'a2a/one', input: 'x' }],
+    ['/v1/responses', { model: 'a2a/one', input: 'x' }],
+    ['/v1/messages/count_tokens', { model: 'a2a/one' }],
+  ])('on %s an agent is no model, and that is said', async (path, body) => {
+    const { status, body: told } = await raw(body, { path });
+    expect([status, told.error!.message]).toEqual([400, expect.stringContaining('one')]);
+    expect(agent.asked()).toHaveLength(0);
+  });
+});
+
+test('a key sees the agents that it may call among its models', async () => {
+  const shown = async (key: keyof typeof AGENT_KEYS): Promise<string[]> => {
+    const models = await new OpenAI({ baseURL: `${box.box.url}/v1`, apiKey: AGENT_KEYS[key] }).models.list();
+    return models.data.map(({ id }) => id).filter((id) => id.startsWith('a2a/'));
+  };
+  expect(await shown('NARROW_KEY')).toEqual(['a2a/one']);
+  expect((await shown('KEY')).toSorted()).toEqual(['a2a/dead', 'a2a/dear', 'a2a/hidden', 'a2a/off', 'a2a/one', 'a2a/plain']);
+  expect(await openai.models.retrieve('a2a/one')).toMatchObject({ id: 'a2a/one', object: 'model' });
+});
