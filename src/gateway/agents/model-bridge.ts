@@ -22,6 +22,7 @@ import type { Exchange } from '../exchange.ts';
 import { exchangeHeaders } from '../reply-headers.ts';
 import type { AgentCall, AgentWork } from './call.ts';
 import { callAgent } from './call-agent.ts';
+import { lookedAt } from './choose.ts';
 import { type AgentAnswer, type Conversation, createAgentAnswer, paramsOf } from './model-message.ts';
 import { type EventWriter, openEvents } from './reply.ts';
 import type { AgentSide } from './side.ts';
@@ -43,8 +44,10 @@ export async function serveAgentModel(exchange: Exchange, body: ClientBody, resp
   const { caller, surface, plane } = exchange;
   const side = plane.agents;
   const { dialect } = surface;
-  const view = side.book.get(body.model.slice(AGENT_MODEL.length));
-  if (view === undefined || !mayUseAgent(caller!, { name: view.name, tags: view.config.tags })) throw unknown(body.model);
+  const named = side.book.get(body.model.slice(AGENT_MODEL.length));
+  if (named === undefined || !mayUseAgent(caller!, { name: named.name, tags: named.config.tags })) throw unknown(body.model);
+  // Whether it streams its card says.
+  const view = await lookedAt(side, named);
   if (dialect === undefined) {
     const message = `The agent \`${view.name}\` is a model for chats and messages only, not for ${surface.path}`;
     throw new GatewayError('not_supported_here', { details: { message, param: 'model' } });
