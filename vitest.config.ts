@@ -22,7 +22,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: true,
-          maxWorkers: 2,
+          // A third of the time is spent waiting: for timeouts, restarts, and a second's limits.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

@@ -20,6 +20,8 @@ afterAll(async () => {
   expect(await box?.stop()).toBe(0);
 });
 
+/** The model, and the demo agents as models. */
+const SHOWN = ['demo', 'a2a/demo-echo', 'a2a/demo-travel'];
 const SAID = 'Is the line to Norwich clear?';
 const SCHEMA = {
   type: 'object' as const,
@@ -85,7 +87,7 @@ describe.each<[string, () => OpenAI]>([
     expect(JSON.parse(shaped.choices[0]!.message.content!)).toEqual({ city: 'city' });
     const embedded = await client().embeddings.create({ model: 'demo', input: ['a', 'b'], dimensions: 16 });
     expect(embedded.data.map(({ embedding }) => embedding.length)).toEqual([16, 16]);
-    expect((await client().models.list()).data).toMatchObject([{ id: 'demo', object: 'model' }]);
+    expect((await client().models.list()).data).toMatchObject(SHOWN.map((id) => ({ id, object: 'model' })));
     expect(await client().models.retrieve('demo')).toMatchObject({ id: 'demo' });
   });
 
@@ -153,7 +155,7 @@ describe.each<[string, () => Anthropic]>([
   it('counts tokens, lists the model, obeys limits', async () => {
     const { input_tokens: counted } = await client().messages.countTokens({ model: 'demo', messages });
     expect(counted).toBeGreaterThan(0);
-    expect((await client().models.list()).data).toMatchObject([{ id: 'demo', type: 'model' }]);
+    expect((await client().models.list()).data).toMatchObject(SHOWN.map((id) => ({ id, type: 'model' })));
     expect(await client().models.retrieve('demo')).toMatchObject({ id: 'demo', display_name: 'demo' });
     const cut = await client().messages.create({ ...base, max_tokens: 3 });
     expect(cut).toMatchObject({ stop_reason: 'max_tokens', usage: { output_tokens: 3 } });

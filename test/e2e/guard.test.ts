@@ -250,10 +250,12 @@ describe('a held stream', () => {
 
 describe('which exchanges a guard is asked about', () => {
   it('those of its keys and models only', async () => {
+    // Who has left a moment ago may still be judged.
+    const asked = (): string[] => guard.calls.map(({ path }) => path).filter((path) => path !== '/judge/hold');
     expect((await call(CHAT, 'free')).status).toBe(200);
-    expect(guard.calls).toEqual([]);
+    expect(asked()).toEqual([]);
     expect((await call(CHAT, 'free', {}, GUARDED_KEY)).status).toBe(200);
-    expect(guard.calls.map(({ path }) => path)).toEqual(['/judge/of-a-key']);
+    expect(asked()).toEqual(['/judge/of-a-key']);
   });
 
   it('the children of that key too', async () => {
