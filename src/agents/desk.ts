@@ -3,6 +3,7 @@ import type { AgentConfig, AgentNews, AgentQuestion } from '../core/agent.ts';
 import type { ExchangeFact } from '../core/exchange.ts';
 import { createNews } from './news.ts';
 import { AgentRegistry, type RegistryParts } from './registry.ts';
+import type { PushDesk } from './push-desk.ts';
 import { type AgentService, type ServiceParts, createAgentService } from './changes.ts';
 import { type ShelfParts, createShelf } from './shelf.ts';
 import { type TaskIndex, createTaskIndex } from './tasks.ts';
@@ -13,6 +14,7 @@ export interface AgentDeskParts
     Pick<RegistryParts, 'probe' | 'nowMs' | 'random' | 'onEvent'>,
     Omit<ShelfParts, 'registry'>,
     Pick<ServiceParts, 'fill'> {
+  push: PushDesk;
   /** Hands news to every worker. True: all know. */
   tell: (news: AgentNews) => Promise<boolean>;
 }
@@ -29,7 +31,7 @@ export interface AgentDesk {
   answer: (question: AgentQuestion) => Promise<unknown>;
   /** A call is over. */
   observe: (fact: ExchangeFact) => void;
-  /** Probes as their intervals pass; those of a start at once, spread a little. Answers how to stop. */
+  /** Probes as their intervals pass, those of a start at once, spread a little; sends what waits. Answers how to stop. */
   start: () => () => void;
 }
 
@@ -74,6 +76,8 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
           return tasks.taskOfContext(question.agent, question.context);
         case 'tasks':
           return tasks.list(question);
+        default:
+          return parts.push.answer(question);
       }
     },
     observe({ agentCall, scopes = [], costNanoUsd = 0, atMs, totalMs }) {
@@ -86,7 +90,8 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
     },
     start() {
       registry.checkSoon(SOON_MS);
-      return registry.startHealthCheckTask();
+      const stops = [registry.startHealthCheckTask(), parts.push.start()];
+      return () => stops.forEach((stop) => stop());
     },
   };
 }

@@ -13,6 +13,7 @@ import { chooseReplica, ownerOf, requireEnabled } from './choose.ts';
 import { headersTo } from './headers.ts';
 import { interfaceFor, isRaw } from './interfaces.ts';
 import { answerList } from './list.ts';
+import { bindPush, placePush } from './push-bind.ts';
 import { Undelivered, judge, reachOf } from './reach.ts';
 import { type Relaying, askRaw, relayWhole } from './relay.ts';
 import { answerStream } from './streams.ts';
@@ -71,7 +72,7 @@ async function answerFromAny(answering: Answering): Promise<void> {
 }
 
 /** Nobody has looked at it yet: that is done first, once for all who ask meanwhile. */
-async function lookedAt(side: AgentSide, view: AgentView): Promise<AgentView> {
+export async function lookedAt(side: AgentSide, view: AgentView): Promise<AgentView> {
   if (!view.config.enabled || view.replicas.every(({ state }) => state !== 'unknown')) return view;
   await side.ask({ ask: 'look', agent: view.name });
   return side.book.get(view.name) ?? view;
@@ -126,6 +127,7 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
   const { call } = work;
   const upstream = interfaceFor(call, replica);
   Object.assign(work, { replica, upstream });
+  await placePush(work, replica, side);
   const relaying: Relaying = {
     exchange,
     work,
@@ -133,6 +135,7 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     headers: headersTo(exchange, work, baggage),
     learn: async (seen) => {
       await learn(exchange, work, seen, side);
+      await bindPush(work, side);
       await tellTrial(exchange, work, side);
     },
     finish,

@@ -1,15 +1,16 @@
 /** A call to an agent from the moment it has been read, whichever surface it came by. */
 import type { ServerResponse } from 'node:http';
 
-import { isSend } from '../../agents/a2a/methods.ts';
+import { isPush, isSend } from '../../agents/a2a/methods.ts';
 import { rulesOfAgent } from '../../core/agent.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { hashText } from '../../routing/hash.ts';
 import { admitAgent, releaseLeases } from '../admit.ts';
 import type { Exchange } from '../exchange.ts';
 import { refuseWhileStoreIsBehind } from '../store-behind.ts';
-import { type TakeResults, answerCall } from './answer.ts';
+import { type Answering, type TakeResults, answerCall, lookedAt } from './answer.ts';
 import type { AgentWork } from './call.ts';
+import { answerPush, takePushAlong } from './push.ts';
 import { requireFits } from './requirements.ts';
 import type { AgentSide } from './side.ts';
 import { type AgentSpend, endCall, reserveCall } from './spend.ts';
@@ -26,18 +27,25 @@ export interface Calling {
  * client gets them in its own form. Throws what it comes to instead, ProtocolErrors among it.
  */
 export async function callAgent({ exchange, response, side }: Calling, work: AgentWork, take?: TakeResults): Promise<void> {
-  const { call, view } = work;
-  requireFits(call, view);
-  const record = await placeOf(side, view, call.refs, ownerOfCaller(exchange.caller!, exchange.endUser));
+  const { call } = work;
+  const aboutPush = isPush(call.operation) || call.refs.wantsPush;
+  // Whether it calls back, its card says.
+  if (aboutPush) work.view = await lookedAt(side, work.view);
+  const { view } = work;
+  requireFits(call, view, exchange.line.snapshot.server.publicUrl);
+  const who = ownerOfCaller(exchange.caller!, exchange.endUser);
+  const record = await placeOf(side, view, call.refs, who);
   if (record !== undefined) work.record = record;
   await admitAgent(exchange, rulesOfAgent(view));
   refuseWhileStoreIsBehind(exchange);
   const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(textOf(exchange.request.headers.baggage), view.name);
   if (isSend(call.operation)) work.messageHash = hashText(JSON.stringify(call.params.message ?? call.params.request ?? null));
+  await takePushAlong(exchange, side, work, who);
   const spend = isSend(call.operation) ? await reserveCall(exchange, work) : undefined;
   const finish = (): void => finishCall(exchange, work, spend);
+  const answering: Answering = { exchange, response, side, work, baggage, finish, ...(take !== undefined && { take }) };
   try {
-    await answerCall({ exchange, response, side, work, baggage, finish, ...(take !== undefined && { take }) });
+    await (isPush(call.operation) ? answerPush(answering, who) : answerCall(answering));
     endOf(exchange, work, spend);
   } catch (thrown) {
     endOf(exchange, work, spend, thrown);

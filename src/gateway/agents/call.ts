@@ -59,6 +59,8 @@ export interface AgentWork {
   context?: string;
   taskState?: string;
   messageHash?: number;
+  /** Came along with it, and waits for its task. */
+  push?: string;
 }
 
 /** How the call is told to whoever must answer before it could be read. */
