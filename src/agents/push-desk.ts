@@ -58,7 +58,7 @@ export function createPushDesk(parts: PushDeskParts): PushDesk {
           return placeOf(await store.get(question.push), question.agent);
         case 'push_came': {
           const outcome = await take(question);
-          if (outcome === 'taken') queue.wake(question.push);
+          if (outcome === 'taken') queue.wake(question);
           return outcome;
         }
       }

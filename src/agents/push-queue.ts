@@ -2,7 +2,7 @@
  * Notifications on their way to clients. What waits stands in the store, so that nothing is lost with the process; here is only when whom is tried next. Each push keeps its
  * order: what waits behind a receiver that is down waits, and holds up no other's.
  */
-import type { PushesPort, StoredDelivery } from '../store/ports/pushes.ts';
+import type { PushesPort, StoredDelivery, Waiting } from '../store/ports/pushes.ts';
 
 /** Undefined: it arrived. `isFinal`: trying again would change nothing. */
 export type Outcome = { reason: string; isFinal: boolean } | undefined;
@@ -22,7 +22,7 @@ export interface PushQueueParts {
 
 export interface PushQueue {
   /** Something may wait there. */
-  wake(push: string): void;
+  wake(waiting: Waiting): void;
   /** Takes up what an earlier run left. Answers how to stop. */
   start(): () => void;
 }
@@ -30,51 +30,42 @@ export interface PushQueue {
 const PAUSES_MS = [1_000, 5_000, 30_000, 120_000, 600_000] as const;
 /** Part of a pause that is left to chance. */
 const JITTER = 0.2;
-const AT_ONCE = 32;
+const AT_ONCE = 64;
+/** Of one owner: whose receivers all hang holds up nobody but himself. */
+const AT_ONCE_OF_ONE = 8;
 /** The store cannot be used, or another node is at it. */
 const LATER_MS = 5_000;
+/** No pause is longer; a clock that was set back must not stop a timer for ever. */
+const LONGEST_MS = 900_000;
 
 export function createPushQueue(parts: PushQueueParts): PushQueue {
   const { store } = parts;
   /** Pushes that are at work or wait for their time; true: woken meanwhile. */
   const lanes = new Map<string, boolean>();
   const timers = new Set<NodeJS.Timeout>();
-  const ready: string[] = [];
-  let underWay = 0;
   const stopping = new AbortController();
+  const turns = createTurns(stopping.signal);
 
   const after = (ms: number, then: () => void): void => {
-    const timer = setTimeout(() => void (timers.delete(timer) && then()), ms).unref();
+    const timer = setTimeout(() => void (timers.delete(timer) && then()), Math.min(ms, LONGEST_MS)).unref();
     timers.add(timer);
   };
-  const work = async (push: string): Promise<void> => {
+  const work = async (one: Waiting): Promise<void> => {
+    const { push } = one;
     let waitMs: number | undefined = 0;
     while (waitMs === 0 && !stopping.signal.aborted) {
       lanes.set(push, false);
       waitMs = await tryFirst(parts, push).catch(() => LATER_MS);
     }
-    if (waitMs !== undefined) after(waitMs, () => enter(push));
-    else if (lanes.get(push) === true) enter(push);
+    if (waitMs !== undefined) after(waitMs, () => enter(one));
+    else if (lanes.get(push) === true) enter(one);
     else lanes.delete(push);
   };
-  const turn = (): void => {
-    while (underWay < AT_ONCE && ready.length > 0 && !stopping.signal.aborted) {
-      underWay++;
-      void work(ready.shift()!).finally(left);
-    }
-  };
-  const left = (): void => {
-    underWay--;
-    turn();
-  };
-  const enter = (push: string): void => {
-    ready.push(push);
-    turn();
-  };
-  const wake = (push: string): void => {
-    const isThere = lanes.has(push);
-    lanes.set(push, isThere);
-    if (!isThere) enter(push);
+  const enter = (one: Waiting): void => turns.take(one.owner, () => work(one));
+  const wake = (one: Waiting): void => {
+    const isThere = lanes.has(one.push);
+    lanes.set(one.push, isThere);
+    if (!isThere) enter(one);
   };
   const takeUp = async (): Promise<void> => {
     const left = await store.waiting().catch(() => undefined);
@@ -90,6 +81,36 @@ export function createPushQueue(parts: PushQueueParts): PushQueue {
         stopping.abort();
         timers.forEach(clearTimeout);
       };
+    },
+  };
+}
+
+/** Who comes first is served first, as far as there is room for his owner. */
+function createTurns(stopped: AbortSignal): { take: (owner: string, run: () => Promise<void>) => void } {
+  let waiting: { owner: string; run: () => Promise<void> }[] = [];
+  const underWay = new Map<string, number>();
+  let all = 0;
+  const count = (owner: string, by: 1 | -1): void => {
+    const now = (underWay.get(owner) ?? 0) + by;
+    all += by;
+    if (now === 0) underWay.delete(owner);
+    else underWay.set(owner, now);
+  };
+  const turn = (): void => {
+    waiting = waiting.filter(({ owner, run }) => {
+      if (stopped.aborted || all >= AT_ONCE || (underWay.get(owner) ?? 0) >= AT_ONCE_OF_ONE) return true;
+      count(owner, 1);
+      void run().finally(() => {
+        count(owner, -1);
+        turn();
+      });
+      return false;
+    });
+  };
+  return {
+    take(owner, run) {
+      waiting.push({ owner, run });
+      turn();
     },
   };
 }

@@ -53,7 +53,7 @@ export type PushQuestion =
   /** PushPlace or undefined. */
   | { ask: 'push_place'; agent: string; push: string }
   /** `taken`, `known`, `full` or `gone`; durable then. `repeats`: the same once more is news. */
-  | { ask: 'push_came'; push: string; body: string; repeats: boolean };
+  | { ask: 'push_came'; push: string; owner: string; body: string; repeats: boolean };
 
 /** `isNew`: there was none of that name. */
 export type PushMade = { push: string; isNew: boolean } | { refused: string };

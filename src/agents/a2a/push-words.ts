@@ -46,7 +46,7 @@ const SCHEME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 function wishIn({ id, url, token, authentication }: JsonObject): PushWish {
   const { scheme, schemes, credentials } = objectOf(authentication) ?? {};
   const named = isThere(scheme) || !Array.isArray(schemes) ? scheme : schemes[0];
-  require(isPlace(url), `\`url\` must be an absolute URL of at most ${MAX_URL} characters, without a user`);
+  require(isPlace(url), `\`url\` must be an http or https URL of at most ${MAX_URL} characters, without a user`);
   require(!isThere(id) || isName(id), `\`id\` must be a text of at most ${MAX_ID} characters without a slash`);
   require(!isThere(named) || (typeof named === 'string' && SCHEME.test(named)), 'the scheme is none of HTTP');
   require([token, credentials].every((each) => !isThere(each) || isSecret(each)), 'token and credentials must fit into a header');
@@ -62,7 +62,7 @@ function require(holds: boolean, why: string): void {
 
 function isPlace(url: unknown): boolean {
   const parsed = typeof url === 'string' && url.length <= MAX_URL ? URL.parse(url) : null;
-  return parsed !== null && parsed.username === '' && parsed.password === '';
+  return parsed !== null && /^https?:$/.test(parsed.protocol) && parsed.username === '' && parsed.password === '';
 }
 
 function isSecret(value: unknown): boolean {

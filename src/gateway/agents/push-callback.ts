@@ -41,7 +41,7 @@ async function takeIn(plane: Plane, side: AgentSide, request: EdgeRequest): Prom
   const told = await side.pushBodies.inVersion(place.version, body).catch((cause: unknown) => {
     throw new GatewayError('invalid_request', { cause, details: { message: 'This is no notification of A2A' } });
   });
-  const outcome = await askPush(side, { ask: 'push_came', push, body: told, repeats: isAppended(body) });
+  const outcome = await askPush(side, { ask: 'push_came', push, owner: place.owner, body: told, repeats: isAppended(body) });
   if (outcome === 'gone') throw new GatewayError('not_found');
   if (outcome === 'full') throw new GatewayError('overloaded', { details: { retryAfterS: FULL_S } });
 }

@@ -24,6 +24,11 @@ export interface StoredDelivery {
   dueAtMs: number;
 }
 
+export interface Waiting {
+  push: string;
+  owner: string;
+}
+
 export interface DeadLetter {
   agent: string;
   push: string;
@@ -55,7 +60,7 @@ export interface PushesPort {
   /** The first that waits. */
   next(push: string): Promise<StoredDelivery | undefined>;
   /** Pushes with something that waits. */
-  waiting(): Promise<string[]>;
+  waiting(): Promise<Waiting[]>;
   /** Begins a try; false: somebody else has. `dueAtMs`: when the next one would be. */
   claim(delivery: Pick<StoredDelivery, 'push' | 'digest' | 'tries'>, dueAtMs: number): Promise<boolean>;
   /** It arrived, or never will, for the reason. What it said is forgotten. */

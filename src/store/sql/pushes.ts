@@ -13,7 +13,7 @@ export function createPushesStore(db: Kysely<Tables>): PushesPort {
       return row && pushOf(row);
     },
     ofTask: async (agent, task) => {
-      const rows = await ofTask(db, agent, task).orderBy('created_at_ms').orderBy('push').execute();
+      const rows = await ofTask(db, agent, task).orderBy('created_at_ms').orderBy('config_id').execute();
       return rows.map(pushOf);
     },
     bind: (push, place) => db.transaction().execute((tx) => bind(tx, push, place)),
@@ -25,15 +25,14 @@ export function createPushesStore(db: Kysely<Tables>): PushesPort {
       const { digest, seq, sealed, tries, due_at_ms } = row;
       return { push, digest, seq, sealed: sealed ?? '', tries, dueAtMs: due_at_ms };
     },
-    waiting: async () => {
-      const rows = await db
-        .selectFrom('agent_push_deliveries')
-        .select('push')
+    waiting: () =>
+      db
+        .selectFrom('agent_push_deliveries as delivery')
+        .innerJoin('agent_pushes as known', 'known.push', 'delivery.push')
+        .select(['known.push', 'known.owner'])
         .distinct()
-        .where('state', '=', 'waiting')
-        .execute();
-      return rows.map(({ push }) => push);
-    },
+        .where('delivery.state', '=', 'waiting')
+        .execute(),
     claim: async ({ push, digest, tries }, dueAtMs) => {
       const { numUpdatedRows } = await db
         .updateTable('agent_push_deliveries')

@@ -27,6 +27,7 @@ export async function retain(db: Kysely<Tables>, retention: Retention, nowMs: nu
     () => forgetBuckets(db, { table: 'end_user_days', by: 'end_user', beforeMs: before(retention.daysDays) }),
     () => forgetTasks(db, nowMs),
     () => forgetPushes(db, nowMs),
+    () => forgetArrived(db, nowMs),
     () => foldQuarters(db),
   ];
   let forgotten = 0;
@@ -80,6 +81,18 @@ async function forgetPushes(db: Kysely<Tables>, nowMs: number): Promise<number> 
   await db.deleteFrom('agent_push_deliveries').where('push', 'in', pushes).execute();
   await db.deleteFrom('agent_pushes').where('push', 'in', pushes).execute();
   return pushes.length;
+}
+
+/** Known for so long, so that an agent that says it again tells nobody twice. */
+async function forgetArrived(db: Kysely<Tables>, nowMs: number): Promise<number> {
+  const old = db
+    .selectFrom('agent_push_deliveries')
+    .select(['push', 'digest'])
+    .where('state', '=', 'done')
+    .where('seq', '<', (nowMs - TASK_MS) * 1_000)
+    .limit(BATCH);
+  const { numAffectedRows = 0n } = await sql`delete from agent_push_deliveries where (push, digest) in (${old})`.execute(db);
+  return Number(numAffectedRows);
 }
 
 async function forgetRows(db: Kysely<Tables>, { table, by, beforeMs }: Old): Promise<number> {
