@@ -2,10 +2,11 @@
 import type { AgentConfig, AgentNews, AgentQuestion, AgentState } from '../core/agent.ts';
 import type { ExchangeFact } from '../core/exchange.ts';
 import { effectiveStateOf } from './entry.ts';
-import { createNews } from './news.ts';
+import { type News, createNews } from './news.ts';
 import { AgentRegistry, type RegistryParts } from './registry.ts';
+import type { PushDesk } from './push-desk.ts';
 import { type AgentService, type ServiceParts, createAgentService } from './changes.ts';
-import { createSendBook } from './sends.ts';
+import { type SendBook, createSendBook } from './sends.ts';
 import { type ShelfParts, createShelf } from './shelf.ts';
 import { type TaskIndex, createTaskIndex } from './tasks.ts';
 import { witnessOf } from './witness.ts';
@@ -15,6 +16,7 @@ export interface AgentDeskParts
     Pick<RegistryParts, 'probe' | 'nowMs' | 'random' | 'onEvent'>,
     Omit<ShelfParts, 'registry'>,
     Pick<ServiceParts, 'fill'> {
+  push: PushDesk;
   /** Hands news to every worker. True: all know. */
   tell: (news: AgentNews) => Promise<boolean>;
 }
@@ -33,7 +35,7 @@ export interface AgentDesk {
   states: () => { agent: string; state: AgentState }[];
   /** A call is over. */
   observe: (fact: ExchangeFact) => void;
-  /** Probes as their intervals pass; those of a start at once, spread a little. Answers how to stop. */
+  /** Probes as their intervals pass, those of a start at once, spread a little; sends what waits. Answers how to stop. */
   start: () => () => void;
 }
 
@@ -45,7 +47,6 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
   const registry: AgentRegistry = new AgentRegistry({ ...parts, onChange: news.note });
   const shelf = createShelf({ ...parts, registry });
   const tasks = createTaskIndex(parts.store, parts.nowMs);
-  const sends = createSendBook(parts.nowMs);
   return {
     service: createAgentService({ ...parts, registry, shelf, news }),
     tasks,
@@ -56,35 +57,7 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
       await news.publish();
     },
     whole: news.whole,
-    async answer(question) {
-      switch (question.ask) {
-        case 'look':
-          await registry.getForRouting(question.agent);
-          // News go before the answer, by the same way.
-          void news.publish();
-          return true;
-        case 'trial':
-          if (registry.admitTrial(question.agent, question.replica)) return true;
-          await registry.trialEnded(question.agent, question.replica);
-          void news.publish();
-          return false;
-        case 'observe':
-          registry.observeCall(question.agent, question.call);
-          return news.publish();
-        case 'claim':
-          return sends.claim(question.claim);
-        case 'sent':
-          return sends.settle(question.key, question.outcome);
-        case 'learn':
-          return tasks.learn(question.record);
-        case 'task':
-          return tasks.task(question.agent, question.task);
-        case 'context':
-          return tasks.taskOfContext(question.agent, question.context);
-        case 'tasks':
-          return tasks.list(question);
-      }
-    },
+    answer: createAnswer({ registry, news, tasks, sends: createSendBook(parts.nowMs), push: parts.push }),
     states: () => registry.list().map((entry) => ({ agent: entry.config.name, state: effectiveStateOf(entry) })),
     observe({ agentCall, scopes = [], costNanoUsd = 0, atMs, totalMs }) {
       if (agentCall === undefined) return;
@@ -96,7 +69,51 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
     },
     start() {
       registry.checkSoon(SOON_MS);
-      return registry.startHealthCheckTask();
+      const stops = [registry.startHealthCheckTask(), parts.push.start()];
+      return () => stops.forEach((stop) => stop());
     },
+  };
+}
+
+interface Known {
+  registry: AgentRegistry;
+  news: News;
+  tasks: TaskIndex;
+  sends: SendBook;
+  push: PushDesk;
+}
+
+/** What workers ask. */
+function createAnswer({ registry, news, tasks, sends, push }: Known): AgentDesk['answer'] {
+  return async (question) => {
+    switch (question.ask) {
+      case 'look':
+        await registry.getForRouting(question.agent);
+        // News go before the answer, by the same way.
+        void news.publish();
+        return true;
+      case 'trial':
+        if (registry.admitTrial(question.agent, question.replica)) return true;
+        await registry.trialEnded(question.agent, question.replica);
+        void news.publish();
+        return false;
+      case 'observe':
+        registry.observeCall(question.agent, question.call);
+        return news.publish();
+      case 'claim':
+        return sends.claim(question.claim);
+      case 'sent':
+        return sends.settle(question.key, question.outcome);
+      case 'learn':
+        return tasks.learn(question.record);
+      case 'task':
+        return tasks.task(question.agent, question.task);
+      case 'context':
+        return tasks.taskOfContext(question.agent, question.context);
+      case 'tasks':
+        return tasks.list(question);
+      default:
+        return push.answer(question);
+    }
   };
 }

@@ -97,6 +97,7 @@ export function viewOf(entry: AgentEntry): AgentView {
     replicas: [...entry.replicas.values()].map((replica) => replicaView(entry, replica)),
     ...(card !== undefined && { card: card.facts.raw }),
     streaming: card?.facts.streaming ?? config.capabilities.streaming,
+    pushes: card?.facts.pushNotifications ?? config.capabilities.pushNotifications,
     nextProbeAtMs,
   };
 }

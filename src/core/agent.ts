@@ -3,6 +3,7 @@
  * workers that call it. Plain data.
  */
 import type { NanoUsd } from './money.ts';
+import type { PushQuestion } from './push.ts';
 import type { Rules } from './rules.ts';
 
 export const AGENT_STATES = ['unknown', 'healthy', 'degraded', 'unhealthy', 'disabled'] as const;
@@ -152,6 +153,8 @@ export interface AgentView {
   /** As the agent serves it; absent: none was found. */
   card?: Readonly<Record<string, unknown>>;
   streaming: boolean;
+  /** It calls back, by its card's word. */
+  pushes: boolean;
   /** When the next probe is due at the latest, wall clock. */
   nextProbeAtMs: number;
 }
@@ -264,7 +267,8 @@ export type AgentQuestion =
   /** The latest task of the context. */
   | { ask: 'context'; agent: string; context: string }
   /** TaskPage: the latest first. */
-  | ({ ask: 'tasks' } & TaskFilter);
+  | ({ ask: 'tasks' } & TaskFilter)
+  | PushQuestion;
 
 /** A message that is about to be sent. */
 export interface SendClaim {

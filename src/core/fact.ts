@@ -57,6 +57,8 @@ export const EVENT_TYPES = [
   'agent.state',
   /** An agent shows another card, with other places or another security: it waits for the operator. */
   'agent.card_changed',
+  /** A push notification of an agent never reached its client. */
+  'agent.push_failed',
   /** A guard would have stopped an answer that it saw only after it was sent. */
   'guard.flagged',
   /** A guard did not answer, or not in its own form. */

@@ -14,7 +14,10 @@ export interface RoutePolicy {
 
 export interface Route {
   method: 'GET' | 'HEAD' | 'POST' | '*';
-  /** `/v1/models/{id}` has one declared parameter (the rest of the path, percent-decoded once); `/admin/*` is a prefix. */
+  /**
+   * `/v1/models/{id}` has one declared parameter (the rest of the path, percent-decoded once); of several, as in `/a2a/{agent}/push/{push}`, each is one segment; `/admin/*`
+   * is a prefix.
+   */
   path: string;
   policy: RoutePolicy;
   handle: (request: EdgeRequest, response: ServerResponse) => void | Promise<void>;
@@ -35,8 +38,8 @@ export interface EdgeRequest {
   /** performance.now() when the headers had arrived. */
   startedAt: number;
   raw: IncomingMessage;
-  /** The whole body within the limits; throws GatewayError (body_too_large, request_timeout, overloaded, unsupported_*). Call once. */
-  body(): Promise<Buffer>;
+  /** The whole body within the limits; throws GatewayError (body_too_large, request_timeout, overloaded, unsupported_*). `atMostBytes`: less than those limits. Call once. */
+  body(atMostBytes?: number): Promise<Buffer>;
   /**
    * Instead of `body`, before a refusal: takes the body in and throws it away, so that the connection can be used again. Nothing happens where it was not announced, is
    * large, or is not on its way yet; then the refusal closes the connection. Never rejects.

@@ -68,12 +68,13 @@ export class InboundRequest implements EdgeRequest {
     this.#expectsContinue = arrival.expectsContinue;
   }
 
-  body(): Promise<Buffer> {
+  body(atMostBytes = Infinity): Promise<Buffer> {
     const { maxBodyBytes, bodyTimeoutMs } = this.#tools.settings;
     const declared = this.#declared;
     const fault = declared === 0 ? undefined : formFault(this.headers, this.route.policy.body);
     if (fault !== undefined) return Promise.reject(fault);
-    const plan = { declared, maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs, reserve: (bytes: number) => this.reserve(bytes) };
+    const maxBytes = Math.min(maxBodyBytes, atMostBytes);
+    const plan = { declared, maxBytes, timeoutMs: bodyTimeoutMs, reserve: (bytes: number) => this.reserve(bytes) };
     // Only now: a request that was refused before never makes its client send the body.
     const onAccepted = this.#expectsContinue ? (): void => this.response.writeContinue() : undefined;
     return this.#tools.bodies.read(this.raw, plan, onAccepted);

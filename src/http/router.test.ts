@@ -20,6 +20,8 @@ const router = createRouter([
   route('*', '/admin/*', CONTROL),
   route('*', '/v1/agents/{name}', CONTROL),
   route('POST', '/v1/agents/{name}', KEY),
+  route('*', '/a2a/*', KEY),
+  route('POST', '/a2a/{agent}/push/{push}', { ...KEY, access: 'public' }),
 ]);
 
 function pathOf(outcome: Match | Mismatch): string {
@@ -41,6 +43,11 @@ describe('matching', () => {
     ['GET', '/admin/v1/keys/my%20key%2f1', '* /admin/*'],
     ['GET', '/v1/agents/research', '* /v1/agents/{name}'],
     ['POST', '/v1/agents/research', 'POST /v1/agents/{name}'],
+    ['POST', '/a2a/x/push/y', 'POST /a2a/{agent}/push/{push}'],
+    ['POST', '/a2a/x/push/y/z', '* /a2a/*'],
+    ['POST', '/a2a/x/push', '* /a2a/*'],
+    ['GET', '/a2a/x/push/y', 'method_not_allowed'],
+    ['POST', '/a2a/x/push/%2e%2e', 'bad_target'],
     ['GET', '/', 'method_not_allowed'],
     ['GET', '/v1/chat/completions', 'method_not_allowed'],
     ['DELETE', '/v1/models/gpt-4o', 'method_not_allowed'],

@@ -53,9 +53,16 @@ interface Pattern {
   routes: Map<string, Route>;
 }
 
+/** `/a2a/{agent}/push/{push}`: parameters amid a path are one segment each. They go before prefixes. */
+interface Template {
+  shape: RegExp;
+  route: Route;
+}
+
 interface Table {
   /** method → path → route; `*` for the methods that no route names. */
   exact: Map<string, Map<string, Route>>;
+  templates: Template[];
   /** Longest prefix first. */
   patterns: Pattern[];
 }
@@ -89,6 +96,8 @@ export function createRouter(routes: readonly Route[]): Router {
 function matchSlowly(table: Table, method: string, { path, query }: { path: string; query: string }): Match | Mismatch {
   if (!path.startsWith('/')) throw badTarget('it must start with a slash: this is not a forward proxy');
   if (path.includes('#') || query.includes('#')) throw badTarget('a fragment is not part of a request');
+  const templated = table.templates.find(({ shape }) => shape.test(path));
+  if (templated !== undefined) return matchTemplate(templated, method, { path, query });
   const pattern = table.patterns.find(
     ({ prefix, parameter }) => path.startsWith(prefix) || (parameter === undefined && path === prefix.slice(0, -1)),
   );
@@ -103,6 +112,12 @@ function matchSlowly(table: Table, method: string, { path, query }: { path: stri
   if (pattern.parameter === undefined && rest !== '') decodeParameter(rest);
   const route = pattern.routes.get(method) ?? pattern.routes.get('*');
   return route === undefined ? mismatchOf(new Map([...exact, ...pattern.routes])) : { route, path, query, params };
+}
+
+function matchTemplate({ shape, route }: Template, method: string, { path, query }: { path: string; query: string }) {
+  if (route.method !== '*' && route.method !== method) return mismatchOf(new Map([[route.method, route]]));
+  const named = Object.entries(shape.exec(path)?.groups ?? {});
+  return { route, path, query, params: Object.fromEntries(named.map(([name, raw]) => [name, decodeParameter(raw)])) };
 }
 
 function exactRoutesAt(table: Table, path: string): Map<string, Route> {
@@ -127,16 +142,21 @@ function badTarget(why: string): GatewayError {
 function compile(routes: readonly Route[]): Table {
   const exact = new Map<string, Map<string, Route>>(['*', ...METHODS].map((method) => [method, new Map<string, Route>()]));
   const patterns = new Map<string, Pattern>();
+  const templates: Template[] = [];
   // Specific methods first, so that `*` and HEAD-by-GET only fill the gaps.
   const ordered = routes.filter(({ method }) => method !== '*').concat(routes.filter(({ method }) => method === '*'));
   for (const route of ordered) {
     requireSound(route);
+    if (isTemplate(route)) {
+      declareTemplate(templates, route);
+      continue;
+    }
     const { prefix, parameter } = shapeOf(route.path);
     if (parameter === null) declareExact(exact, route);
     else declarePattern(patterns, route, { prefix, parameter });
   }
-  for (const route of ordered) if (route.method === 'GET') answerHead(exact, patterns, route);
-  return { exact, patterns: [...patterns.values()].sort((a, b) => b.prefix.length - a.prefix.length) };
+  for (const route of ordered) if (route.method === 'GET' && !isTemplate(route)) answerHead(exact, patterns, route);
+  return { exact, templates, patterns: [...patterns.values()].sort((a, b) => b.prefix.length - a.prefix.length) };
 }
 
 function requireSound(route: Route): void {
@@ -147,6 +167,18 @@ function requireSound(route: Route): void {
   }
   const reserved = RESERVED.some((prefix) => route.path === prefix || route.path.startsWith(`${prefix}/`));
   if (!reserved && route.path !== '/') throw new Error(`Route ${name} lies outside the reserved prefixes`);
+}
+
+function isTemplate({ path }: Route): boolean {
+  return /\}.*\{/.test(path);
+}
+
+/** One route a shape: whoever needs more methods at it may ask for them then. */
+function declareTemplate(templates: Template[], route: Route): void {
+  requirePlainPath(route.path.replace(/\{\w+\}/g, 'x'));
+  const shape = new RegExp(`^${route.path.replaceAll('.', '\\.').replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`);
+  if (templates.some((other) => other.shape.source === shape.source)) throw twice(route);
+  templates.push({ shape, route });
 }
 
 /** `parameter`: a name, undefined for `*`, null for an exact path. */

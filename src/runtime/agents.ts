@@ -1,9 +1,14 @@
 /** The agents of this process: the desk of agents/, with the store, the way out and the workers. */
+import { randomBytes } from 'node:crypto';
+import { lookup } from 'node:dns';
+
 import { resolveAgent } from '../config/resolve-agents.ts';
 import { agentSchema } from '../config/schema-agent.ts';
 import type { Snapshot } from '../config/snapshot.ts';
 import { type AgentDesk, createAgentDesk } from '../agents/desk.ts';
 import { type Get, createProbe } from '../agents/probe.ts';
+import { type PushDesk, createPushDesk } from '../agents/push-desk.ts';
+import type { PostOutside } from '../agents/push-send.ts';
 import type { AgentEvent } from '../agents/registry.ts';
 import { openSecrets } from '../control/agents/secrets.ts';
 import type { AgentConfig, AgentNews } from '../core/agent.ts';
@@ -14,13 +19,14 @@ import type { StoredAgent } from '../store/ports/agents.ts';
 import { DEMO_ORIGIN } from '../providers/catalog/local.ts';
 import type { Send } from '../upstream/send.ts';
 import { collect } from '../upstream/unary.ts';
+import { resolvedProblem } from '../upstream/vet.ts';
 import type { Control } from './messages.ts';
 import type { SlotBook } from './slots.ts';
 import { StartError, errorText } from './start-error.ts';
 
 export interface AgentsParts {
   control: Pick<Control, 'send' | 'raise' | 'log'>;
-  store: Pick<Store, 'agents'>;
+  store: Pick<Store, 'agents' | 'pushes'>;
   slots: SlotBook;
   ring: Keyring;
   controlSocketPath: string;
@@ -34,6 +40,7 @@ export async function openAgents(parts: AgentsParts): Promise<AgentDesk> {
   const { control, store, slots, ring, tell, fill } = parts;
   const desk = createAgentDesk({
     store: store.agents,
+    push: openPushes(parts),
     probe: createProbe({ get: getBy(control.send), nowMs: Date.now }),
     nowMs: Date.now,
     random: Math.random,
@@ -50,6 +57,48 @@ export async function openAgents(parts: AgentsParts): Promise<AgentDesk> {
     throw new StartError(`the agents cannot be read from the store: ${errorText(error)}`);
   }
   return desk;
+}
+
+/** An agent whose clients take nothing is one event a minute. */
+const QUIET_MS = 60_000;
+
+function openPushes({ control, store, ring, snapshot }: AgentsParts): PushDesk {
+  const toldAtMs = new Map<string, number>();
+  return createPushDesk({
+    store: store.pushes,
+    ring,
+    post: postBy(control.send),
+    addressProblem: (url) => resolvedProblem(url, snapshot().egress.allowPrivate, lookup),
+    nowMs: Date.now,
+    random: Math.random,
+    newId: () => randomBytes(24).toString('base64url'),
+    onDead: (agent, reason) => {
+      if (Date.now() - (toldAtMs.get(agent) ?? 0) < QUIET_MS) return;
+      toldAtMs.set(agent, Date.now());
+      control.raise('agent.push_failed', `agent:${agent}`, { reason });
+    },
+  });
+}
+
+const PUSH_TIMEOUT_MS = 10_000;
+
+/** What a client says beside its status is of no interest. */
+function postBy(send: Send): PostOutside {
+  const timeouts = {
+    connectMs: PUSH_TIMEOUT_MS,
+    firstByteMs: PUSH_TIMEOUT_MS,
+    idleMs: PUSH_TIMEOUT_MS,
+    totalMs: PUSH_TIMEOUT_MS,
+  };
+  return async (url, headers, body) => {
+    const { origin, pathname, search } = new URL(url);
+    const endpoint = { baseUrl: origin, headers: {}, weight: 1, outside: true as const };
+    const sent = send({ endpoint, method: 'POST', path: pathname + search, headers, body, timeouts, stream: false });
+    const answer = await sent.answer;
+    if (answer.failed) throw answer.error;
+    answer.body.abort();
+    return answer.status;
+  };
 }
 
 /** As it was sent to the API, with what was sealed of it. Throws where it is not what the schema wants. */

@@ -9,6 +9,7 @@ import type { EntitiesPort } from './ports/entities.ts';
 import type { FactsPort } from './ports/facts.ts';
 import type { LedgerPort } from './ports/ledger.ts';
 import type { PeoplePort } from './ports/people.ts';
+import type { PushesPort } from './ports/pushes.ts';
 import type { UsagePort } from './ports/usage.ts';
 
 export interface Store {
@@ -20,6 +21,7 @@ export interface Store {
   readonly audit: AuditPort;
   readonly people: PeoplePort;
   readonly agents: AgentsPort;
+  readonly pushes: PushesPort;
   /** Ends what is open; nothing may be called after. */
   close(): Promise<void>;
 }

@@ -46,7 +46,7 @@ export function refsOf(operation: Operation, params: JsonObject): CallRefs {
 }
 
 /** In all versions, and by their names in protobuf. */
-const PUSH_MEMBER = /^(task_?)?push_?notification(_?config)?$/i;
+export const PUSH_MEMBER = /^(task_?)?push_?notification(_?config)?$/i;
 const MAX_MENTIONS = 64;
 /** Names of protobuf: whoever reads its JSON takes them as well as the names that we read. */
 const OTHER_NAMES = ['message_id', 'task_id', 'context_id', 'reference_task_ids'];

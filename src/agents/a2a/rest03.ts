@@ -16,10 +16,8 @@ export function paramsFromRest(operation: Operation, body: JsonObject, path: Jso
       ...(metadata !== undefined && { metadata }),
     };
   }
-  const { taskId, id, ...rest } = path;
-  return operation.startsWith('push_')
-    ? { id: taskId, ...(id !== undefined && { pushNotificationConfigId: id }) }
-    : { ...rest, id };
+  const { id, ...rest } = path;
+  return { ...rest, id };
 }
 
 function configurationFrom({ pushNotification, ...rest }: JsonObject): JsonObject {

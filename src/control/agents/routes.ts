@@ -19,6 +19,8 @@ import {
   agentStatsShown,
   agentStatsView,
   agentView,
+  deadPushShown,
+  deadPushView,
   operatorView,
   statsShown,
   statsView,
@@ -294,6 +296,23 @@ export const agentRoutes = [
       found(params.agent, services);
       const { rows, next } = await services.agents.tasks({ agent: params.agent, ...query });
       return { body: { data: rows.map(taskShown), next: next ?? null } };
+    },
+  }),
+  readRoute({
+    path: '/v1/agents/{agent}/push-dead-letters',
+    summary: 'Push notifications of an agent that never reached their client, the latest first; what they said is not kept',
+    tag,
+    access: operators,
+    params,
+    query: z.strictObject({ after: pageQuery.after, limit: queryInt(1, 1_000).default(100) }),
+    answer: { status: 200, schema: pageOf(deadPushView) },
+    handle: async ({ params, query: { after, limit }, services }) => {
+      found(params.agent, services);
+      const before = after === undefined ? {} : { before: Number(after) || 0 };
+      const letters = await services.store.pushes.dead({ agent: params.agent, ...before, limit: limit + 1 });
+      const page = letters.slice(0, limit);
+      const next = letters.length > limit ? String(page.at(-1)!.seq) : null;
+      return { body: { data: page.map(deadPushShown), next } };
     },
   }),
 ];

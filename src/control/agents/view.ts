@@ -6,6 +6,7 @@ import { type AgentEntry, effectiveStateOf, interfacesOf, lastCheckOf, stateOf }
 import type { RegistryStats } from '../../agents/stats.ts';
 import { isSecretHeader } from '../../config/check-secrets.ts';
 import { AGENT_PROVIDERS, AGENT_STATES, STATE_REASONS, TASK_SCOPES, type TaskRecord, isAvailable } from '../../core/agent.ts';
+import type { DeadLetter } from '../../store/ports/pushes.ts';
 import { isoOf, isoTime, usd, usdOf } from '../contract/fields.ts';
 import { budgetViewOf, commonView } from '../routes/entity-fields.ts';
 import { HIDDEN } from './secrets.ts';
@@ -256,6 +257,19 @@ export function agentStatsShown(entry: AgentEntry): z.output<typeof agentStatsVi
     total_cost: usdOf(entry.totalCostNanoUsd),
     replicas: [...entry.replicas.values()].map(replicaView),
   };
+}
+
+export const deadPushView = z.object({
+  task_id: z.string(),
+  push_id: z.string().describe('The place that the agent posted to.'),
+  owner: z.string().describe('`principal:` or `key:` and its id.'),
+  received_at: isoTime,
+  tries: z.int(),
+  reason: z.string().describe('`status 410`, `timeout`, `unreachable`, `address` (it leads inside), `tries` or `sealed`.'),
+});
+
+export function deadPushShown({ task, push, owner, seq, tries, reason: why }: DeadLetter): z.output<typeof deadPushView> {
+  return { task_id: task ?? '', push_id: push, owner, received_at: isoOf(Math.floor(seq / 1_000)), tries, reason: why };
 }
 
 export const taskView = z.object({

@@ -43,6 +43,7 @@ const LINES: Readonly<Record<EventType, readonly [Level, string]>> = {
   'store.down': ['error', 'the store cannot be used'],
   'store.up': ['info', 'the store can be used again'],
   'agent.card_changed': ['warn', 'an agent shows another card, which waits to be adopted'],
+  'agent.push_failed': ['warn', 'a push notification never reached its client'],
   'agent.state': ['info', 'the state of an agent has changed'],
   'guard.flagged': ['warn', 'a guard would have stopped an answer that had been sent'],
   'guard.failing': ['error', 'a guard does not answer as it should'],

@@ -14,6 +14,7 @@ import { replicaWith } from './find-task.ts';
 import { isRaw } from './interfaces.ts';
 import { answerList } from './list.ts';
 import { answerLong, mayOutlast, notePace } from './long-send.ts';
+import { placePush } from './push-bind.ts';
 import { Undelivered, judge } from './reach.ts';
 import { type Relaying, askRaw, relayWhole } from './relay.ts';
 import { answerStream } from './streams.ts';
@@ -122,8 +123,9 @@ function anyReplica({ replicas }: AgentView): ReplicaView {
 
 /** One replica. Throws what it answered instead of a result; the client has nothing then, unless a stream had begun. */
 async function attempt(answering: Answering, replica: ReplicaView): Promise<void> {
-  const { exchange, work } = answering;
+  const { exchange, side, work } = answering;
   const { call } = work;
+  await placePush(work, replica, side);
   const relaying = atReplica(answering, replica);
   const startedAt = performance.now();
   try {

@@ -8,6 +8,7 @@ import type { AgentWork } from './call.ts';
 import { settleSoon } from './claim.ts';
 import { headersTo } from './headers.ts';
 import { interfaceFor, isRaw } from './interfaces.ts';
+import { bindPush } from './push-bind.ts';
 import { reachOf } from './reach.ts';
 import type { Relaying } from './relay.ts';
 import type { AgentSide } from './side.ts';
@@ -27,6 +28,7 @@ export function atReplica({ exchange, side, work, baggage, finish }: Answering, 
       const seen = seenIn(result);
       if (seen?.kind === 'message') work.said = isRaw(call, upstream) ? result : toForm(call, result);
       await learn(exchange, work, seen, side);
+      await bindPush(work, side);
       settleSoon(work, side);
       await tellTrial(exchange, work, side);
       return seen;

@@ -1,7 +1,7 @@
 /** A call to an agent from the moment it has been read, whichever surface it came by. */
 import type { ServerResponse } from 'node:http';
 
-import { isSend } from '../../agents/a2a/methods.ts';
+import { isPush, isSend } from '../../agents/a2a/methods.ts';
 import { rulesOfAgent } from '../../core/agent.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { hashText } from '../../routing/hash.ts';
@@ -10,12 +10,14 @@ import type { Exchange } from '../exchange.ts';
 import { refuseWhileStoreIsBehind } from '../store-behind.ts';
 import { type Answering, type TakeResults, answerCall } from './answer.ts';
 import type { AgentWork } from './call.ts';
+import { lookedAt } from './choose.ts';
 import { claimSend, settleSend } from './claim.ts';
+import { answerPush, takePushAlong } from './push.ts';
 import { answerRepeated } from './repeated.ts';
 import { requireFits } from './requirements.ts';
 import type { AgentSide } from './side.ts';
 import { type AgentSpend, endCall, reserveCall } from './spend.ts';
-import { ownerOfCaller, placeOf } from './tasks.ts';
+import { ownerOfCaller, placeOf, type TaskOwner } from './tasks.ts';
 
 export interface Calling {
   exchange: Exchange;
@@ -28,9 +30,14 @@ export interface Calling {
  * client gets them in its own form. Throws what it comes to instead, ProtocolErrors among it.
  */
 export async function callAgent({ exchange, response, side }: Calling, work: AgentWork, take?: TakeResults): Promise<void> {
-  const { call, view } = work;
-  requireFits(call, view);
-  const record = await placeOf(side, view, call.refs, ownerOfCaller(exchange.caller!, exchange.endUser));
+  const { call } = work;
+  const aboutPush = isPush(call.operation) || call.refs.wantsPush;
+  // Whether it calls back, its card says.
+  if (aboutPush) work.view = await lookedAt(side, work.view);
+  const { view } = work;
+  requireFits(call, view, exchange.line.snapshot.server.publicUrl);
+  const who = ownerOfCaller(exchange.caller!, exchange.endUser);
+  const record = await placeOf(side, view, call.refs, who);
   if (record !== undefined) work.record = record;
   await admitAgent(exchange, rulesOfAgent(view));
   refuseWhileStoreIsBehind(exchange);
@@ -41,18 +48,21 @@ export async function callAgent({ exchange, response, side }: Calling, work: Age
   const repeated = take === undefined ? await claimSend(exchange, work, side) : undefined;
   if (repeated !== undefined) return answerRepeated({ ...answering, finish: () => releaseLeases(exchange) }, repeated);
   try {
-    await answerPaid(answering);
+    await takePushAlong(exchange, side, work, who);
+    await answerPaid(answering, who);
   } finally {
     settleSend(work, side);
   }
 }
 
-async function answerPaid(answering: Omit<Answering, 'finish'>): Promise<void> {
-  const { exchange, work } = answering;
-  const spend = isSend(work.call.operation) ? await reserveCall(exchange, work) : undefined;
+async function answerPaid(unpaid: Omit<Answering, 'finish'>, who: TaskOwner): Promise<void> {
+  const { exchange, work } = unpaid;
+  const { operation } = work.call;
+  const spend = isSend(operation) ? await reserveCall(exchange, work) : undefined;
   const finish = (): void => finishCall(exchange, work, spend);
+  const answering: Answering = { ...unpaid, finish };
   try {
-    await answerCall({ ...answering, finish });
+    await (isPush(operation) ? answerPush(answering, who) : answerCall(answering));
     endOf(exchange, work, spend);
   } catch (thrown) {
     endOf(exchange, work, spend, thrown);

@@ -65,6 +65,8 @@ export interface AgentWork {
   claimed?: string;
   /** The message was sent before, by an earlier call. */
   repeated?: true;
+  /** Came along with it, and waits for its task. */
+  push?: string;
 }
 
 /** How the call is told to whoever must answer before it could be read. */

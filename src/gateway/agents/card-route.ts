@@ -8,6 +8,7 @@ import { sendJson } from '../../http/reply.ts';
 import type { Exchange } from '../exchange.ts';
 import { exchangeHeaders } from '../reply-headers.ts';
 import { statedVersion } from './call.ts';
+import { pushProblem } from './requirements.ts';
 
 const MAX_AGE_S = 60;
 
@@ -18,12 +19,17 @@ export function agentBase({ line }: Exchange, agent: string): string {
   return `${(publicUrl ?? own).replace(/\/+$/, '')}/a2a/${encodeURIComponent(agent)}`;
 }
 
+/** Whether callers can be told of the agent's tasks. */
+export function pushesFor({ line }: Exchange, view: AgentView): boolean {
+  return pushProblem(view, line.snapshot.server.publicUrl) === undefined;
+}
+
 export function sendCard(exchange: Exchange, response: ServerResponse, view: AgentView): void {
   const version = statedVersion(exchange.request) ?? 'hybrid';
   const card = rewriteCard(view.card ?? cardOf(view), {
     baseUrl: agentBase(exchange, view.name),
     version,
-    capabilities: { pushNotifications: false, streaming: view.streaming },
+    capabilities: { pushNotifications: pushesFor(exchange, view), streaming: view.streaming },
   });
   const body = JSON.stringify(card);
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;

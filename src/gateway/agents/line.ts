@@ -16,6 +16,7 @@ import type { Plane } from '../plane.ts';
 import { A2A } from '../surface.ts';
 import { callAgent } from './call-agent.ts';
 import { type AgentWork, type Asked, type CallShape, readRest, readRpc, statedVersion } from './call.ts';
+import { lookedAt } from './choose.ts';
 import { sendCard } from './card-route.ts';
 import { sendError } from './reply.ts';
 import type { AgentSide } from './side.ts';
@@ -63,7 +64,7 @@ async function serve(serving: Serving): Promise<void> {
   exchange.caller = await line.authenticate(request.headers, plane.nowMs(), request.clientIp);
   await admitCaller(exchange);
   const view = agentOf(exchange, side, asked.agent);
-  if (asked.at === 'card') return sendCard(exchange, response, view);
+  if (asked.at === 'card') return sendCard(exchange, response, await lookedAt(side, view));
   const stated = statedVersion(request);
   if (stated !== undefined) shape.version = stated;
   const bytes = await readBytes(exchange, request);

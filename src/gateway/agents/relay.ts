@@ -82,7 +82,7 @@ export async function readWhole(relaying: Relaying, answer: UpstreamAnswer): Pro
     answer.body.abort();
     throw badResponse(`The agent \`${view.name}\` answered more than ${MAX_EVENT_BYTES} bytes`);
   }
-  const result = resultOf(parsed(collected.whole, answer), work, answer);
+  const result = resultOf(parsed(collected.whole), work, answer);
   work.answered = true;
   await relaying.learn(result);
   return { bytes: collected.whole, result };
@@ -93,9 +93,7 @@ function passedOn({ headers }: UpstreamAnswer): Record<string, string> {
   return typeof extensions === 'string' ? { 'a2a-extensions': extensions } : {};
 }
 
-function parsed(bytes: Buffer, answer: UpstreamAnswer): unknown {
-  // Deleting a push configuration answers nothing.
-  if (bytes.length === 0 && answer.status < 300) return {};
+function parsed(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {

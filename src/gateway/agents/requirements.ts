@@ -5,10 +5,17 @@ import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { unclearIn } from '../../agents/a2a/read.ts';
 import type { AgentCall } from './call.ts';
 
+/** Why nobody can be told of this agent's tasks. `publicUrl`: under which the agent would call us back. */
+export function pushProblem({ pushes }: AgentView, publicUrl: string | undefined): string | undefined {
+  if (!pushes) return 'This agent sends no push notifications';
+  return publicUrl === undefined ? 'Push notifications are not supported here: `server.public_url` is not set' : undefined;
+}
+
 /** Throws a ProtocolError. */
-export function requireFits(call: AgentCall, view: AgentView): void {
+export function requireFits(call: AgentCall, view: AgentView, publicUrl: string | undefined): void {
   const { operation, refs } = call;
-  if (isPush(operation) || refs.wantsPush) throw new ProtocolError(-32003, 'Push notifications are not supported here');
+  const noPush = isPush(operation) || refs.wantsPush ? pushProblem(view, publicUrl) : undefined;
+  if (noPush !== undefined) throw new ProtocolError(-32003, noPush);
   if (operation === 'cancel' && view.config.refuses.cancel === true) {
     throw new ProtocolError(-32002, 'Tasks of this agent cannot be cancelled');
   }

@@ -4,13 +4,14 @@ import type { Route } from '../../http/edge.ts';
 import type { Plane } from '../plane.ts';
 import { askedBy } from './call.ts';
 import { serveAgent } from './line.ts';
+import { pushRoute } from './push-callback.ts';
 import type { AgentSide } from './side.ts';
 
 /** `/v1/a2a` is how clients of LiteLLM know it. */
 const PREFIXES = ['/a2a/*', '/v1/a2a/*'];
 
 export function agentRoutes(plane: Plane, side: AgentSide): Route[] {
-  return PREFIXES.map((path) => ({
+  const called = PREFIXES.map((path): Route => ({
     method: '*',
     path,
     policy: { access: 'key', body: 'json', errors: 'a2a' },
@@ -23,4 +24,5 @@ export function agentRoutes(plane: Plane, side: AgentSide): Route[] {
       return serveAgent(plane, side, { request, response, asked });
     },
   }));
+  return [pushRoute(plane, side), ...called];
 }

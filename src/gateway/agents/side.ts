@@ -1,5 +1,6 @@
 /** What all calls to agents in a worker share. */
 import { type AgentBook } from '../../agents/book.ts';
+import { type PushBodies, createPushBodies } from '../../agents/a2a/push-body.ts';
 import type { Translator } from '../../agents/a2a/translate.ts';
 import type { AgentView, AskAgents, TaskRecord } from '../../core/agent.ts';
 import type { Endpoint } from '../../core/target.ts';
@@ -10,6 +11,7 @@ export interface AgentSide {
   book: AgentBook;
   ask: AskAgents;
   translator: Translator;
+  pushBodies: PushBodies;
   loads: ReplicaLoads;
   endpointOf: (view: AgentView, origin: string) => Endpoint;
   /** Tasks that this worker has met: where they live and whose they are never changes. */
@@ -36,6 +38,7 @@ export function createAgentSide(parts: AgentSideParts): AgentSide {
   let hops: { pepper: string; made: Hops } | undefined;
   return {
     ...parts,
+    pushBodies: createPushBodies(),
     loads: createReplicaLoads(),
     tasks: createLru<string, TaskRecord>(MAX_TASKS),
     paces: createLru<string, number>(MAX_ENDPOINTS),

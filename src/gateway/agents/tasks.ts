@@ -90,8 +90,10 @@ export async function learn(exchange: Exchange, work: AgentWork, seen: Seen | un
   work.task = id;
   if (work.record?.task === id) return;
   const known = side.tasks.get(`${view.name}\n${id}`);
-  if (known !== undefined) requireOwn(known, exchange, view);
-  else await writeDown(exchange, work, { id, replica: replica.id, seen }, side);
+  if (known !== undefined) {
+    requireOwn(known, exchange, view);
+    work.record = known;
+  } else await writeDown(exchange, work, { id, replica: replica.id, seen }, side);
 }
 
 /** Where it does not say which conversation that was, it was the one that was asked for. */

@@ -9,7 +9,7 @@ import type { FetchInit } from '../../upstream/fetch.ts';
 import { createStreamFetch } from '../../upstream/stream-fetch.ts';
 import type { Answering } from './answer.ts';
 import type { AgentCall } from './call.ts';
-import { agentBase } from './card-route.ts';
+import { agentBase, pushesFor } from './card-route.ts';
 import { isRaw } from './interfaces.ts';
 import { Undelivered, refusalOf } from './reach.ts';
 import { type Relaying, askRaw, readWhole } from './relay.ts';
@@ -118,7 +118,7 @@ export async function answerExtendedCard(answering: Answering, relaying: Relayin
   const served = rewriteCard(card, {
     baseUrl: agentBase(exchange, view.name),
     version: call.version === '1.0' ? '1.0' : 'hybrid',
-    capabilities: { pushNotifications: false, streaming: view.streaming },
+    capabilities: { pushNotifications: pushesFor(exchange, view), streaming: view.streaming },
   });
   sendResult(exchange, response, call, served);
 }

@@ -9,6 +9,7 @@ import { documents } from './migrations/documents.ts';
 import { entities } from './migrations/entities.ts';
 import { ledger } from './migrations/ledger.ts';
 import { people } from './migrations/people.ts';
+import { pushes } from './migrations/pushes.ts';
 import { usage } from './migrations/usage.ts';
 
 type Up = (db: Kysely<unknown>) => Promise<void>;
@@ -22,6 +23,7 @@ const MIGRATIONS: readonly (readonly [name: string, up: Up])[] = [
   ['05-audit', audit],
   ['06-people', people],
   ['07-agents', agents],
+  ['08-pushes', pushes],
 ];
 
 /** Answers the names of those that ran now. Each is one transaction; two nodes that start at once wait for each other. */

@@ -11,6 +11,7 @@ import { createFactsStore } from './facts.ts';
 import { createLedgerStore } from './ledger.ts';
 import { migrate } from './migrate.ts';
 import { createPeopleStore } from './people.ts';
+import { createPushesStore } from './pushes.ts';
 import type { PostgresTimes } from './postgres.ts';
 import { sqliteDialect } from './sqlite.ts';
 import type { Tables } from './tables.ts';
@@ -76,6 +77,7 @@ function groups(db: Kysely<Tables>, durable: () => Promise<void>): Store {
     audit: speaking(createAuditStore(db)),
     people: speaking(createPeopleStore(db)),
     agents: speaking(createAgentsStore(db)),
+    pushes: speaking(createPushesStore(db)),
     close: () => db.destroy(),
   };
 }

@@ -26,6 +26,8 @@ export async function retain(db: Kysely<Tables>, retention: Retention, nowMs: nu
     () => forgetBuckets(db, { table: 'usage_days', by: 'key_id', beforeMs: before(retention.daysDays) }),
     () => forgetBuckets(db, { table: 'end_user_days', by: 'end_user', beforeMs: before(retention.daysDays) }),
     () => forgetTasks(db, nowMs),
+    () => forgetPushes(db, nowMs),
+    () => forgetArrived(db, nowMs),
     () => foldQuarters(db),
   ];
   let forgotten = 0;
@@ -56,6 +58,41 @@ async function forgetTasks(db: Kysely<Tables>, nowMs: number): Promise<number> {
     await known.where('updated_at_ms', '=', updated_at_ms).execute();
   }
   return some.length;
+}
+
+/** Of tasks that are forgotten, and those that no task came of. The task of a younger one may still be on its way here. */
+async function forgetPushes(db: Kysely<Tables>, nowMs: number): Promise<number> {
+  const some = await db
+    .selectFrom('agent_pushes')
+    .select('push')
+    .where('created_at_ms', '<', nowMs - TASK_MS)
+    .where((eb) => {
+      const its = eb.selectFrom('agent_tasks').select('agent_tasks.task');
+      return eb.not(
+        eb.exists(
+          its.whereRef('agent_tasks.agent', '=', 'agent_pushes.agent').whereRef('agent_tasks.task', '=', 'agent_pushes.task'),
+        ),
+      );
+    })
+    .limit(BATCH)
+    .execute();
+  const pushes = some.map(({ push }) => push);
+  if (pushes.length === 0) return 0;
+  await db.deleteFrom('agent_push_deliveries').where('push', 'in', pushes).execute();
+  await db.deleteFrom('agent_pushes').where('push', 'in', pushes).execute();
+  return pushes.length;
+}
+
+/** Known for so long, so that an agent that says it again tells nobody twice. */
+async function forgetArrived(db: Kysely<Tables>, nowMs: number): Promise<number> {
+  const old = db
+    .selectFrom('agent_push_deliveries')
+    .select(['push', 'digest'])
+    .where('state', '=', 'done')
+    .where('seq', '<', (nowMs - TASK_MS) * 1_000)
+    .limit(BATCH);
+  const { numAffectedRows = 0n } = await sql`delete from agent_push_deliveries where (push, digest) in (${old})`.execute(db);
+  return Number(numAffectedRows);
 }
 
 async function forgetRows(db: Kysely<Tables>, { table, by, beforeMs }: Old): Promise<number> {
