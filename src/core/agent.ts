@@ -321,3 +321,14 @@ export function coversAgent(grants: readonly string[], { name, tags }: { name: s
 export function rulesOfAgent({ config: { rules } }: AgentView): readonly Rules[] {
   return rules === undefined ? [] : [rules];
 }
+
+const CONVERSATION = 'context:';
+
+/** What stands in the index for a conversation without a task: whose it is and where it lives must be found by its next word. */
+export function conversationTask(context: string): string {
+  return CONVERSATION + context;
+}
+
+export function isConversation(task: string): boolean {
+  return task.startsWith(CONVERSATION);
+}

@@ -5,7 +5,15 @@ import type { CardSkill } from '../../agents/card.ts';
 import { type AgentEntry, effectiveStateOf, interfacesOf, lastCheckOf, stateOf } from '../../agents/entry.ts';
 import type { RegistryStats } from '../../agents/stats.ts';
 import { isSecretHeader } from '../../config/check-secrets.ts';
-import { AGENT_PROVIDERS, AGENT_STATES, STATE_REASONS, TASK_SCOPES, type TaskRecord, isAvailable } from '../../core/agent.ts';
+import {
+  AGENT_PROVIDERS,
+  AGENT_STATES,
+  STATE_REASONS,
+  TASK_SCOPES,
+  type TaskRecord,
+  isAvailable,
+  isConversation,
+} from '../../core/agent.ts';
 import type { DeadLetter } from '../../store/ports/pushes.ts';
 import { isoOf, isoTime, usd, usdOf } from '../contract/fields.ts';
 import { budgetViewOf, commonView } from '../routes/entity-fields.ts';
@@ -273,7 +281,7 @@ export function deadPushShown({ task, push, owner, seq, tries, reason: why }: De
 }
 
 export const taskView = z.object({
-  id: z.string(),
+  id: z.string().nullable().describe('null: a conversation in which no task was made.'),
   context_id: z.string().nullable(),
   replica: z.string(),
   owner: z.string().describe('`principal:` or `key:` and its id.'),
@@ -294,7 +302,7 @@ export function taskShown({
   updatedAtMs,
 }: TaskRecord): z.output<typeof taskView> {
   return {
-    id: task,
+    id: isConversation(task) ? null : task,
     context_id: context ?? null,
     replica: at,
     owner,

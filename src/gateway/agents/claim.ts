@@ -1,12 +1,12 @@
 /** A message that was sent before is not sent again: clients try again after whatever kept them from the answer, and few agents notice. */
 import { isSend } from '../../agents/a2a/methods.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
-import type { Claimed, SendOutcome } from '../../core/agent.ts';
+import { type Claimed, type SendOutcome, isConversation } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import type { AgentCall, AgentWork } from './call.ts';
 import type { AgentSide } from './side.ts';
-import { isConversation, ownerOfCaller } from './tasks.ts';
+import { ownerOfCaller } from './tasks.ts';
 
 /** What the same message came to when it was sent before. */
 export type Repeated = { task: string } | { answer: unknown };

@@ -5,13 +5,13 @@
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { objectOf, stateNamed } from '../../agents/a2a/read.ts';
 import type { JsonObject } from '../../agents/a2a/methods.ts';
-import type { AgentView, TaskFilter, TaskPage, TaskRecord } from '../../core/agent.ts';
+import { type AgentView, type TaskFilter, type TaskPage, type TaskRecord, isConversation } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
 import { asideAt } from './at-replica.ts';
 import { type PageTokens, pageTokens } from './page-token.ts';
 import { sendResult } from './reply.ts';
-import { isConversation, maySee, ownerOfCaller } from './tasks.ts';
+import { maySee, ownerOfCaller } from './tasks.ts';
 import { upstreamOf } from './translated.ts';
 
 const DEFAULT_PAGE = 50;

@@ -2,6 +2,7 @@
  * Sends that wait for the end of their task, at a replica that has been slow before and streams: such a send goes out as a stream, so that its task is known before it
  * ends, and is answered with the task as it stands where that outlasts the agent's timeout. The answer is the agent's own task, read from it.
  */
+import { isConversation } from '../../core/agent.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { type Seen, endsStream, objectOf } from '../../agents/a2a/read.ts';
 import { GatewayError } from '../../core/errors.ts';
@@ -10,7 +11,7 @@ import type { AgentCall, AgentWork } from './call.ts';
 import { asResult, taskNow } from './follow.ts';
 import type { Relaying } from './relay.ts';
 import { sendResult } from './reply.ts';
-import { isConversation } from './tasks.ts';
+
 import { clientCall, inForm, upstreamOf } from './translated.ts';
 
 /** A part of the timeout: who answers within it is not expected to outlast the whole. */

@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http';
 import type { ChatRequest, ChatResponse } from '../../core/chat.ts';
 import { GatewayError, toGatewayError } from '../../core/errors.ts';
 import type { StreamPart } from '../../core/parts.ts';
-import type { AgentView } from '../../core/agent.ts';
+import { type AgentView, isConversation } from '../../core/agent.ts';
 import type { Dialect, ReplyContext } from '../../dialects/dialect.ts';
 import type { Model } from '../../config/snapshot.ts';
 import type { Caller } from '../../core/directory.ts';
@@ -26,7 +26,7 @@ import { lookedAt } from './choose.ts';
 import { type AgentAnswer, type Conversation, createAgentAnswer, paramsOf } from './model-message.ts';
 import { type EventWriter, openEvents } from './reply.ts';
 import type { AgentSide } from './side.ts';
-import { isConversation, noteState } from './tasks.ts';
+import { noteState } from './tasks.ts';
 
 export const AGENT_MODEL = 'a2a/';
 

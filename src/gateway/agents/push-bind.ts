@@ -1,8 +1,8 @@
 /** A push configuration that came along with a message: which task it is of shows only when the agent has said something. */
-import type { AgentQuestion, ReplicaView } from '../../core/agent.ts';
+import { type AgentQuestion, type ReplicaView, isConversation } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { AgentWork } from './call.ts';
-import { isConversation } from './tasks.ts';
+
 import type { AgentSide } from './side.ts';
 
 /** Main cannot tell: where these stand is the store's to say. */

@@ -2,6 +2,7 @@
  * Streams of an agent: relayed or translated event by event. One that breaks off before its task has ended is taken up again by subscribing to the task, and what the
  * client missed follows as updates, so that its stream keeps a legal order.
  */
+import { isConversation } from '../../core/agent.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
@@ -10,7 +11,7 @@ import { backoffMs } from '../../agents/backoff.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
 import { isRaw } from './interfaces.ts';
-import { isConversation } from './tasks.ts';
+
 import { taskFromNow } from './follow.ts';
 import { missedIn } from './missed.ts';
 import { judge } from './reach.ts';

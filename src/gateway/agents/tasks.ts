@@ -1,5 +1,5 @@
 /** Whose a task is and where it lives. What a client is told of a new task is in the journal, and known to all workers, before. */
-import type { AgentView, TaskRecord } from '../../core/agent.ts';
+import { type AgentView, type TaskRecord, conversationTask } from '../../core/agent.ts';
 import type { Caller } from '../../core/directory.ts';
 import { ProtocolError, taskNotFound } from '../../agents/a2a/protocol.ts';
 import { type CallRefs, type Seen, isTerminal } from '../../agents/a2a/read.ts';
@@ -104,14 +104,7 @@ function noteSeen(work: AgentWork, { context = work.context ?? work.call.refs.co
 
 /** An answer that is no task still belongs to a conversation, whose next word must find the way. */
 function conversationOf({ context }: AgentWork, { kind }: Seen): string | undefined {
-  return kind === 'message' && context !== undefined ? `${CONVERSATION}${context}` : undefined;
-}
-
-const CONVERSATION = 'context:';
-
-/** What stands in the index for a conversation without a task. */
-export function isConversation(task: string): boolean {
-  return task.startsWith(CONVERSATION);
+  return kind === 'message' && context !== undefined ? conversationTask(context) : undefined;
 }
 
 interface Found {
