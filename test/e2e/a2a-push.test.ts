@@ -401,7 +401,7 @@ describe('on the way to the client', () => {
       dataDir: box.box.dataDir,
       args: ['--port', String(port)],
     });
-    Object.assign(box, { box: again });
+    Object.assign(box, { box: again, close: () => again.stop() });
     expect((await up.until(2)).map(stateIn)).toEqual(['working', 'completed']);
     expect((await box.rpc('quiet', 'GetTaskPushNotificationConfig', { taskId: task, id: 'p' })).body.result).toMatchObject({
       id: 'p',

@@ -1,4 +1,8 @@
 /** The registry over HTTP: agents are registered, found, looked at, switched and counted; nothing that is refused is stored, and no secret comes back. */
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { type RunningAgent, startAgent } from '../support/a2a-agents.ts';
@@ -488,16 +492,19 @@ describe('counting', () => {
 
 test('after a restart agents and counters are there, states are not', async () => {
   const { configPath, dataDir } = box.box;
-  const config = (await import('node:fs')).readFileSync(configPath, 'utf8');
-  const { mkdtempSync, cpSync } = await import('node:fs');
-  const copy = mkdtempSync('/tmp/agents-');
+  const config = readFileSync(configPath, 'utf8');
+  const copy = mkdtempSync(join(tmpdir(), 'signalbox-agents-'));
   const before = await box.agent('filed');
   await register({ name: 'kept', url: agent.base, api_key: 'secret-of-the-agent-4', health: { mode: 'off' } });
   expect((await box.admin('PUT', '/v1/agents/kept/state', { state: 'healthy' })).body).toMatchObject({ available: true });
   await box.box.kill();
   cpSync(dataDir, copy, { recursive: true });
   const again = await startSignalbox({ config, dataDir: copy, env: AGENT_KEYS });
-  box = { ...box, box: again, urlOf: (name) => `${again.url}/a2a/${name}` };
+  const close = async (): Promise<void> => {
+    await again.stop();
+    rmSync(copy, { recursive: true, force: true });
+  };
+  box = { ...box, box: again, close, urlOf: (name) => `${again.url}/a2a/${name}` };
   const get = async (path: string): Promise<Record<string, unknown>> =>
     (await (await fetch(again.url + path, { headers: { authorization: `Bearer ${AGENT_KEYS.ADMIN_KEY}` } })).json()) as Record<
       string,
