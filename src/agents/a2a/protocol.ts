@@ -59,6 +59,8 @@ export function tell(error: GatewayError | ProtocolError): Told {
     const { reason, status, grpc } = PROTOCOL_ERRORS[error.code as ProtocolCode] ?? NO_NAME;
     return { status, code: error.code, reason, message: error.message, grpc, domain: PROTOCOL_DOMAIN, metadata: {} };
   }
+  // The protocol has a word of its own for it.
+  if (error.code === 'unsupported_content_type') return tell(new ProtocolError(-32005, error.message));
   const { status, details } = error;
   return {
     status,

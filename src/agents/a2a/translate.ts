@@ -7,9 +7,10 @@ import type { A2ARequestHandler } from '@a2a-js/sdk/server';
 import type { AgentCard } from '@a2a-js/sdk';
 
 import type { AgentInterface } from '../../core/agent.ts';
+import { withFinal } from './final.ts';
 import { type JsonObject, type Operation, type ProtocolVersion, isSend, methodOf } from './methods.ts';
 import { ProtocolError } from './protocol.ts';
-import { objectOf, seenIn } from './read.ts';
+import { objectOf } from './read.ts';
 
 /** What a client asks, in the words of its version: the parameters as its JSON-RPC has them. */
 export interface ClientCall {
@@ -233,21 +234,4 @@ function asProtocolError({ code, message, data }: JsonObject, { version }: Clien
   const fits = Array.isArray(data) === (version === '1.0');
   const text = typeof message === 'string' && message !== '' ? message : 'The agent gave no reason';
   return new ProtocolError(typeof code === 'number' ? code : -32603, text, fits ? data : undefined);
-}
-
-/**
- * 0.3 marks the last status of an interaction as final, also where the agent waits for the client; 1.0 just ends its stream. Whether such a status is the last shows with
- * the next event only, so it waits for that.
- */
-async function* withFinal(events: AsyncGenerator<unknown, void, undefined>): AsyncGenerator<unknown, void, undefined> {
-  let held: JsonObject | undefined;
-  for await (const event of events) {
-    if (held !== undefined) yield held;
-    held = undefined;
-    const seen = seenIn(event);
-    const waits = seen?.kind === 'status' && (seen.state === 'input-required' || seen.state === 'auth-required');
-    if (waits) held = event as JsonObject;
-    else yield event;
-  }
-  if (held !== undefined) yield { ...held, final: true };
 }
