@@ -31,7 +31,7 @@ const types = z.array(text()).max(64);
 const capabilities = z
   .strictObject({
     streaming: z.boolean().default(false).describe('It streams. Shown where it has no card.'),
-    push_notifications: z.boolean().default(false).describe('It calls back. Shown where it has no card.'),
+    push_notifications: z.boolean().default(false).describe('It sends push notifications. Counts where it has no card.'),
     task_cancellation: z.boolean().exactOptional().describe('`false`: cancelling is refused.'),
     multi_turn: z.boolean().exactOptional().describe('`false`: messages to an existing task or context are refused.'),
     file_attachments: z.boolean().exactOptional().describe('`false`: messages with files are refused.'),

@@ -125,12 +125,24 @@ export function openEvents(exchange: Exchange, response: ServerResponse, wheel: 
     exchange.status = 200;
     response.writeHead(200, streamHead(exchange));
   };
+  // Events of one packet leave in one: a write to the socket costs more than all the rest of an event.
+  let isCorked = false;
+  const cork = (): void => {
+    if (isCorked) return;
+    isCorked = true;
+    response.cork();
+    process.nextTick(() => {
+      isCorked = false;
+      response.uncork();
+    });
+  };
   response.setTimeout(STALL_MS, () => void (response.writableLength > 0 && response.destroy()));
   wheel.join(timed);
   return {
     async write(event) {
       if (response.destroyed) return false;
       begin();
+      cork();
       exchange.firstByteAt ??= performance.now();
       exchange.responseBytes += event.length;
       quietSinceMs = wheel.now();
