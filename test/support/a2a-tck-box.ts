@@ -46,7 +46,11 @@ export async function startTckBox(): Promise<TckBox> {
   const names = Object.keys(AGENTS) as TckName[];
   const started = await Promise.all(names.map((name) => startTckAgent({ name, ...AGENTS[name] })));
   const agents = Object.fromEntries(names.map((name, index) => [name, started[index]!])) as Record<TckName, TckAgent>;
-  const box = await startAgentBox(names.map((name) => ({ name, url: agents[name].base })));
+  const listed = names.map((name) => ({ name, url: agents[name].base }));
+  const box = await startAgentBox(listed);
+  // Its own place is known once it listens: agents that post to it need that. Webhooks of the suite are at home as well.
+  const server = { workers: 1, public_url: box.box.url };
+  await box.box.reload(box.config(listed, { server, egress: { allow_private: ['127.0.0.0/8'] } }));
   // A call has it look at an agent; before that, the card that it serves says nothing of what the agent can do.
   await Promise.all(names.map((name) => box.rpc(name, 'ListTasks', {})));
   return {
