@@ -237,6 +237,19 @@ describe.each([...GATEWAY_10, ...DIRECT])('lists $via, $form $version', (subject
     expect(idsOf(await listed({ contextId }))).toEqual([...ids].reverse());
   });
 
+  test('CORE-LIST-003: the latest first, also where a task went on while nobody looked', async () => {
+    const contextId = idOf('tck-test-context');
+    const messageId = idOf('tck-hold');
+    const asking = { message: { messageId, contextId }, configuration: { returnImmediately: true } };
+    const held = String(taskIn(resultOf(await ask(here(), 'send', asking)))!['id']);
+    const other = String(taskIn(resultOf(await send(here(), 'tck-complete-task', { contextId })))!['id']);
+    // A status has no finer time than the millisecond.
+    await new Promise((resolve) => setTimeout(resolve, 3));
+    tck.agents.tck.release(messageId);
+    await expect.poll(async () => listAt(await listed({ contextId }), 'tasks').map(stateIn)).toEqual(['completed', 'completed']);
+    expect(idsOf(await listed({ contextId }))).toEqual([held, other]);
+  });
+
   test('CORE-LIST-005: artifacts only where they are wished for', async () => {
     const { contextId } = await threeTasks();
     for (const query of [{ contextId }, { contextId, includeArtifacts: false }]) {

@@ -11,7 +11,7 @@ import type { Answering } from './answer.ts';
 import { asideAt } from './at-replica.ts';
 import { type PageTokens, pageTokens } from './page-token.ts';
 import { sendResult } from './reply.ts';
-import { maySee, ownerOfCaller } from './tasks.ts';
+import { maySee, noteState, ownerOfCaller } from './tasks.ts';
 import { upstreamOf } from './translated.ts';
 
 const DEFAULT_PAGE = 50;
@@ -33,6 +33,8 @@ export async function answerList(answering: Answering): Promise<void> {
   const tasks = await inParallel(seen, (record) => taskNow(answering, record, params));
   const shown = tasks
     .filter((task) => task !== undefined)
+    .filter((task) => filter.state === undefined || stateOf(task) === filter.state)
+    .sort(latestFirst)
     .map((task) => (includeArtifacts === true ? task : withoutArtifacts(task)));
   finish();
   sendResult(exchange, response, call, {
@@ -93,11 +95,29 @@ async function taskNow(answering: Answering, record: TaskRecord, params: object)
       { version: '1.0', operation: 'get', params: { ...params, id: record.task } },
       upstream,
     );
-    return 'result' in answer ? objectOf(answer.result) : undefined;
+    const task = 'result' in answer ? objectOf(answer.result) : undefined;
+    const taskState = task && stateOf(task);
+    if (taskState !== undefined) noteState(exchange, { ...work, record, task: record.task, taskState }, side);
+    return task;
   } catch (thrown) {
     if (thrown instanceof ProtocolError || thrown instanceof GatewayError) return undefined;
     throw thrown;
   }
+}
+
+function stateOf({ status }: Record<string, unknown>): string | undefined {
+  return stateNamed(objectOf(status)?.state);
+}
+
+/** Within a page, by what the agents say now: tasks may have gone on since we last heard of them. */
+function latestFirst(a: Record<string, unknown>, b: Record<string, unknown>): number {
+  return atOf(b) - atOf(a);
+}
+
+function atOf({ status }: Record<string, unknown>): number {
+  const { timestamp } = objectOf(status) ?? {};
+  const atMs = typeof timestamp === 'string' ? Date.parse(timestamp) : 0;
+  return Number.isNaN(atMs) ? 0 : atMs;
 }
 
 function withoutArtifacts(task: Record<string, unknown>): Record<string, unknown> {

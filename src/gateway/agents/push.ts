@@ -67,7 +67,8 @@ async function create(answering: Answering, { task, replica }: TaskRecord, who: 
 /** Nothing more comes of it, whether the agent can be told or not: what it posts there finds nobody. */
 async function remove(answering: Answering, of: { agent: string; task: string; configId: string }): Promise<void> {
   const push = (await askPush(answering.side, { ask: 'push_remove', ...of })) as string | undefined;
-  if (push === undefined) throw taskNotFound();
+  // Deleting twice is as deleting once (1.0 §3.1.10).
+  if (push === undefined) return;
   try {
     await tellAgent(answering, 'push_delete', { taskId: of.task, id: push });
   } catch (thrown) {
