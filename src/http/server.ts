@@ -41,6 +41,7 @@ export function createEdge(options: EdgeOptions): Edge {
       const bound = server.address() as AddressInfo;
       return { host: bound.address, port: bound.port };
     },
+    listenOn: (path) => bind(server, { path }),
     drain() {
       if (drained !== undefined) return drained.promise;
       drained = Promise.withResolvers<void>();

@@ -10,6 +10,7 @@ import type { Exchange } from '../exchange.ts';
 import { refuseWhileStoreIsBehind } from '../store-behind.ts';
 import { type TakeResults, answerCall } from './answer.ts';
 import type { AgentWork } from './call.ts';
+import { joined } from './hops.ts';
 import { requireFits } from './requirements.ts';
 import type { AgentSide } from './side.ts';
 import { type AgentSpend, endCall, reserveCall } from './spend.ts';
@@ -32,9 +33,11 @@ export async function callAgent({ exchange, response, side }: Calling, work: Age
   if (record !== undefined) work.record = record;
   await admitAgent(exchange, rulesOfAgent(view));
   refuseWhileStoreIsBehind(exchange);
-  const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(textOf(exchange.request.headers.baggage), view.name);
+  const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(joined(exchange.request.headers.baggage), view.name);
   if (isSend(call.operation)) work.messageHash = hashText(JSON.stringify(call.params.message ?? call.params.request ?? null));
   const spend = isSend(call.operation) ? await reserveCall(exchange, work) : undefined;
+  // The chat behind it takes them again: whoever may have one call at once must not wait for himself.
+  if (view.config.model !== undefined && isSend(call.operation)) releaseLeases(exchange);
   const finish = (): void => finishCall(exchange, work, spend);
   try {
     await answerCall({ exchange, response, side, work, baggage, finish, ...(take !== undefined && { take }) });
@@ -64,8 +67,4 @@ function hasLeft({ gone, stream, attempts }: Exchange): boolean {
 function finishCall(exchange: Exchange, work: AgentWork, spend: AgentSpend | undefined): void {
   if (spend !== undefined && work.answered === true) endCall(exchange, spend, spend.nanoUsd);
   releaseLeases(exchange);
-}
-
-function textOf(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value.join(',') : value;
 }
