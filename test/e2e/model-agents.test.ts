@@ -3,6 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { BINDINGS, CLIENT_SDKS, type PlainClient, type PlainEvent, type PlainTask, clientOf } from '../support/a2a-clients.ts';
 import { AGENT_KEYS, type AgentBox, type RpcAnswer, startAgentBox } from '../support/agent-box.ts';
+import { INSPECTED, killWorker } from '../support/kill-worker.ts';
+import { type WebhookReceiver, startWebhookReceiver } from '../support/webhook-receiver.ts';
 import { type ChatUpstream, USED, startChatUpstream } from '../support/chat-upstream.ts';
 
 const PRICE = { input_usd_per_mtok: 10, output_usd_per_mtok: 20 };
@@ -11,6 +13,7 @@ const ANSWER_USD = (USED.input * PRICE.input_usd_per_mtok + USED.output * PRICE.
 const DAY = { window: 'day' };
 
 let upstream: ChatUpstream;
+let guard: WebhookReceiver;
 let box: AgentBox;
 
 const AGENTS = [
@@ -21,6 +24,7 @@ const AGENTS = [
   { name: 'one-at-once', model: 'small', limits: { concurrent: 1 } },
   { name: 'of-capped-model', model: 'capped-model' },
   { name: 'of-limited-model', model: 'limited-model' },
+  { name: 'guarded', model: 'guarded-model' },
   { name: 'loop', model: 'ring' },
   { name: 'gone', model: 'dead', health: { interval_s: 0.5 } },
   {
@@ -47,10 +51,12 @@ const more = (self: string): object => ({
     { name: 'small', aliases: ['alias-of-small'], ...target('lab', { breaker: { failures: 100 } }) },
     { name: 'capped-model', ...target('lab', { budget: { limit_usd: ANSWER_USD, ...DAY } }) },
     { name: 'limited-model', ...target('lab', { limits: { rpm: 1 } }) },
+    { name: 'guarded-model', ...target('lab') },
     { name: 'ring', retries: 0, targets: [{ provider: 'self', model: 'a2a/loop', price: 'free' }] },
     { name: 'dead', ...target('dead', { breaker: { failures: 1, window_s: 60, open_s: 60 } }) },
     { name: 'wild/*', targets: [{ provider: 'lab', model: '*', price: PRICE }] },
   ],
+  guards: [{ name: 'judge', url: guard.url, secret: '${env:OTHER_KEY}', models: ['guarded-model'] }],
   end_users: { header: 'x-end-user', budget: { limit_usd: ANSWER_USD, ...DAY } },
   keys: [
     { name: 'caller', key: '${env:KEY}', agents: ['*'], models: [] },
@@ -61,6 +67,9 @@ const more = (self: string): object => ({
 
 beforeAll(async () => {
   upstream = await startChatUpstream();
+  guard = await startWebhookReceiver(AGENT_KEYS.OTHER_KEY, ({ text }) => ({
+    action: text.includes('forbidden') ? 'block' : 'allow',
+  }));
   box = await startAgentBox(AGENTS, { workers: 2, more: more('http://127.0.0.1:9') });
   // Now its own address is known.
   await box.box.reload(box.config(AGENTS, { workers: 2, ...more(box.box.url) }));
@@ -69,6 +78,7 @@ afterEach(() => upstream.release());
 afterAll(async () => {
   await box?.close();
   await upstream.close();
+  await guard.close();
 });
 
 const client = (agent: string, sdk: (typeof CLIENT_SDKS)[number] = '1.3.0', binding: (typeof BINDINGS)[number] = 'JSONRPC') =>
@@ -286,6 +296,14 @@ describe('money and limits', () => {
     expect([refused.status, reasonIn(refused)]).toEqual([429, 'RATE_LIMITED']);
   });
 
+  test('a guard of the model judges what the agent is told', async () => {
+    expect(textIn(await send('guarded', 'echo: fine'))).toBe('fine');
+    const asked = upstream.asked.length;
+    const refused = await send('guarded', 'echo: forbidden');
+    expect([refused.status, reasonIn(refused)]).toEqual([400, 'GUARD_BLOCKED']);
+    expect(upstream.asked).toHaveLength(asked);
+  });
+
   test('who may have one call at once may send, and has one task at work', async () => {
     const options = { key: 'OTHER_KEY' } as const;
     expect(textIn(await send('writer', 'echo: x', options))).toBe('x');
@@ -348,6 +366,34 @@ describe('models that fail', () => {
     const agent = await box.until('gone', ({ state }) => state === 'unhealthy');
     expect(agent['available']).toBe(false);
   });
+});
+
+test('a worker that dies takes its tasks with it: they failed, and the others go on', async () => {
+  const two = await startAgentBox([{ name: 'writer', model: 'small' }], {
+    workers: 2,
+    more: { ...more('http://127.0.0.1:9'), guards: [] },
+    env: INSPECTED,
+  });
+  try {
+    const background = { ...message('wait'), configuration: { returnImmediately: true } };
+    const begin = (): Promise<RpcAnswer> => two.rpc('writer', 'SendMessage', background, { headers: { connection: 'close' } });
+    const ids = (await onEachWorker(begin)).map((answer) => taskIn(answer).id);
+    const states = (): Promise<string[]> =>
+      Promise.all(
+        ids.map(async (id) => {
+          const answer = await two.rpc('writer', 'GetTask', { id }, { headers: { connection: 'close' } });
+          const { state, message: said } = taskIn(answer).status;
+          return state + (said === undefined ? '' : `: ${said.parts[0]!.text}`);
+        }),
+      );
+    await killWorker(two.box);
+    const failed = expect.stringMatching(/^TASK_STATE_FAILED: .+ \(upstream_/) as string;
+    await expect.poll(async () => (await states()).toSorted(), { timeout: 10_000 }).toEqual([failed, 'TASK_STATE_WORKING']);
+    upstream.release();
+    await expect.poll(async () => (await states()).toSorted(), { timeout: 10_000 }).toEqual(['TASK_STATE_COMPLETED', failed]);
+  } finally {
+    await two.close();
+  }
 });
 
 test('a client that leaves does not end the task', async () => {

@@ -39,9 +39,9 @@ export interface RpcAnswer {
   body: { result?: Record<string, unknown>; error?: { code: number; message: string; data?: unknown } };
 }
 
-export async function startAgentBox(agents: readonly object[], { workers = 1, more = {} } = {}): Promise<AgentBox> {
+export async function startAgentBox(agents: readonly object[], { workers = 1, more = {}, env = {} } = {}): Promise<AgentBox> {
   const config = (own: readonly object[], others: object = more): string => configText(own, { workers, ...others });
-  const box = await startSignalbox({ config: config(agents), env: AGENT_KEYS });
+  const box = await startSignalbox({ config: config(agents), env: { ...AGENT_KEYS, ...env } });
   const urlOf = (agent: string): string => `${box.url}/a2a/${agent}`;
   const admin: AgentBox['admin'] = async (method, path, body) => {
     const response = await fetch(box.url + path, {

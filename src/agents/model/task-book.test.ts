@@ -3,14 +3,14 @@ import { expect, test } from 'vitest';
 import { type ModelTask, createTask } from './task.ts';
 import { createTaskBook } from './task-book.ts';
 
-const BOUNDS = { atWork: 3, ended: 2, endedBytes: 10_000, keptMs: 1_000 };
+const BOUNDS = { atWork: 3, atWorkBytes: 1_000, ended: 2, endedBytes: 10_000, keptMs: 1_000 };
 
 function started() {
   const clock = { ms: 0 };
   let ids = 0;
   const book = createTaskBook(() => clock.ms, BOUNDS);
-  const begin = (id: string): ModelTask => {
-    const task = createTask({ id, contextId: 'c', message: {}, newId: () => `id-${ids++}`, nowMs: () => clock.ms });
+  const begin = (id: string, message = {}): ModelTask => {
+    const task = createTask({ id, contextId: 'c', message, newId: () => `id-${ids++}`, nowMs: () => clock.ms });
     book.add('agent', task);
     return task;
   };
@@ -29,6 +29,14 @@ test('tasks at work are never forgotten, and there are so many at most', async (
   clock.ms = 1_000_000;
   expect(book.get('agent', '1')).toBe(one);
   await end(one);
+  expect(book.hasRoom()).toBe(true);
+});
+
+test('their messages have so many bytes at most', async () => {
+  const { book, begin, end } = started();
+  const large = begin('1', { parts: [{ text: 'x'.repeat(1_000) }] });
+  expect(book.hasRoom()).toBe(false);
+  await end(large);
   expect(book.hasRoom()).toBe(true);
 });
 

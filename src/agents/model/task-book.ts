@@ -10,18 +10,27 @@ export interface TaskBook {
 
 export interface TaskBounds {
   atWork: number;
+  /** Of their messages. */
+  atWorkBytes: number;
   ended: number;
   endedBytes: number;
   keptMs: number;
 }
 
 /** As long as the gateway knows whose they are. */
-const BOUNDS: TaskBounds = { atWork: 1_000, ended: 10_000, endedBytes: 64 * 1024 * 1024, keptMs: 86_400_000 };
+const BOUNDS: TaskBounds = {
+  atWork: 1_000,
+  atWorkBytes: 256 * 1024 * 1024,
+  ended: 10_000,
+  endedBytes: 64 * 1024 * 1024,
+  keptMs: 86_400_000,
+};
 
 export function createTaskBook(nowMs: () => number, bounds = BOUNDS): TaskBook {
   const atWork = new Map<string, ModelTask>();
   /** In the order of their ends. */
   const over = new Map<string, { task: ModelTask; bytes: number; atMs: number }>();
+  let atWorkBytes = 0;
   let overBytes = 0;
   const forget = (): void => {
     const beforeMs = nowMs() - bounds.keptMs;
@@ -37,12 +46,15 @@ export function createTaskBook(nowMs: () => number, bounds = BOUNDS): TaskBook {
       const key = `${agent}\n${id}`;
       return atWork.get(key) ?? over.get(key)?.task;
     },
-    hasRoom: () => atWork.size < bounds.atWork,
+    hasRoom: () => atWork.size < bounds.atWork && atWorkBytes < bounds.atWorkBytes,
     add(agent, task) {
       const key = `${agent}\n${task.id}`;
+      const messageBytes = task.bytes;
       atWork.set(key, task);
+      atWorkBytes += messageBytes;
       void task.ended.finally(() => {
         atWork.delete(key);
+        atWorkBytes -= messageBytes;
         over.set(key, { task, bytes: task.bytes, atMs: nowMs() });
         overBytes += task.bytes;
         forget();

@@ -31,7 +31,7 @@ export interface WorkParts {
 export type ModelAgent = AgentConfig & { model: ModelBehind };
 
 /** What is refused by limits, budgets and guards is refused by then, and told as such; what comes to nothing later is a task that failed. */
-const PATIENCE_MS = 2_000;
+const PATIENCE_MS = 1_000;
 const MAX_TEXT = 8 * 1024 * 1024;
 /** A piece of the artifact is what the model wrote within so long: a client gains nothing by an event for each token. */
 const PIECE_MS = 40;
