@@ -1,4 +1,5 @@
 /** The public listener: from a socket to the route table, and its life from `listen` over `drain` to `close`. */
+import { chmodSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
@@ -41,7 +42,10 @@ export function createEdge(options: EdgeOptions): Edge {
       const bound = server.address() as AddressInfo;
       return { host: bound.address, port: bound.port };
     },
-    listenOn: (path) => bind(server, { path }),
+    async listenOn(path) {
+      await bind(server, { path });
+      chmodSync(path, 0o600);
+    },
     drain() {
       if (drained !== undefined) return drained.promise;
       drained = Promise.withResolvers<void>();

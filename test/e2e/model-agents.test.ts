@@ -396,6 +396,27 @@ test('a worker that dies takes its tasks with it: they failed, and the others go
   }
 });
 
+test('after a restart its tasks are gone, the index tells of them, and what it cost is kept', async () => {
+  const options = { workers: 2, more: { ...more('http://127.0.0.1:9'), guards: [] } };
+  const first = await startAgentBox([{ name: 'writer', model: 'small' }], options);
+  const { id, contextId } = taskIn(await first.rpc('writer', 'SendMessage', message('echo: x')));
+  await first.until('writer', ({ total_cost }) => total_cost === ANSWER_USD);
+  // The sockets of its workers are left lying about.
+  await first.box.kill();
+  const second = await startAgentBox([{ name: 'writer', model: 'small' }], { ...options, dataDir: first.box.dataDir });
+  try {
+    expect((await second.rpc('writer', 'GetTask', { id })).body.error?.code).toBe(-32001);
+    expect((await second.rpc('writer', 'GetTask', { id }, { key: 'OTHER_KEY' })).body.error?.code).toBe(-32001);
+    const { data } = (await second.admin('GET', '/v1/agents/writer/tasks')).body as { data: object[] };
+    expect(data).toMatchObject([{ id, context_id: contextId, state: 'completed' }]);
+    expect(await second.agent('writer')).toMatchObject({ invocation_count: 1, total_cost: ANSWER_USD });
+    const onward = await second.rpc('writer', 'SendMessage', message('count', { contextId }));
+    expect(textIn(onward)).toBe('there were 1 messages');
+  } finally {
+    await second.close();
+  }
+});
+
 test('a client that leaves does not end the task', async () => {
   const controller = new AbortController();
   const response = await fetch(box.urlOf('writer'), {
