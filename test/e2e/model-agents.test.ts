@@ -417,6 +417,21 @@ test('after a restart its tasks are gone, the index tells of them, and what it c
   }
 });
 
+test('a shutdown waits for tasks at work, whose clients do not wait', async () => {
+  const ending = await startAgentBox([{ name: 'writer', model: 'small' }], {
+    more: { ...more('http://127.0.0.1:9'), guards: [] },
+  });
+  const [asked, left] = [upstream.asked.length, upstream.left()];
+  await ending.rpc('writer', 'SendMessage', { ...message('wait'), configuration: { returnImmediately: true } });
+  await expect.poll(() => upstream.asked.length).toBe(asked + 1);
+  const exited = ending.box.stop();
+  const isOver = await Promise.race([exited.then(() => true), new Promise((resolve) => setTimeout(resolve, 1_000, false))]);
+  expect(isOver).toBe(false);
+  upstream.release();
+  expect(await exited).toBe(0);
+  expect(upstream.left()).toBe(left);
+});
+
 test('a client that leaves does not end the task', async () => {
   const controller = new AbortController();
   const response = await fetch(box.urlOf('writer'), {
