@@ -3,21 +3,25 @@
  * its own so that no worker loads what only the main thread needs.
  */
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 
 import type { Snapshot } from './config/snapshot.ts';
 import type { AgentNews } from './core/agent.ts';
+import { workerSocketPath } from './core/agent-behind.ts';
 import { GatewayError } from './core/errors.ts';
 import { createEstimator } from './ledger/estimate.ts';
 import { createWindows } from './ledger/window.ts';
+import { behindRoute, createBehindSettings } from './gateway/agents/behind-route.ts';
 import { createAgentSide } from './gateway/agents/side.ts';
 import { type Exchange, cut } from './gateway/exchange.ts';
 import { type Line, createLine } from './gateway/line.ts';
 import type { Plane } from './gateway/plane.ts';
+import type { Readiness } from './gateway/health.ts';
 import { createPrices } from './gateway/prices.ts';
 import { refusedFact } from './gateway/refused.ts';
 import { errorBody, routeTable } from './gateway/routes.ts';
 import { type TokensParts, createTokens } from './gateway/tokens.ts';
-import type { Edge } from './http/edge.ts';
+import type { Edge, Refusal } from './http/edge.ts';
 import { createEdge } from './http/server.ts';
 import { createIdSource } from './lib/ids.ts';
 import { bodyBelonging, sealUnder } from './lib/seal.ts';
@@ -50,17 +54,28 @@ interface Force {
   tokens: CallerOfToken | undefined;
 }
 
+interface Edges {
+  port: Edge;
+  /** The worker's own socket, where main asks for the chats behind agents. */
+  behind: Edge;
+}
+
 /** The data plane of one worker. */
 export function buildDataPlane(context: WorkerContext): DataPlane {
-  const { shared, log, controlSocketPath } = context;
+  const { shared, controlSocketPath } = context;
   const ids = createIdSource(randomBytes);
   const wheel = createWheel({ turnMs: WHEEL_TURN_MS, now: () => performance.now() });
   const directory = createDirectoryIndex();
-  const agents = createAgentSide({ book: createAgentBook(), ask: context.askAgents, translator: createTranslator() });
+  const agents = createAgentSide({
+    book: createAgentBook(),
+    ask: context.askAgents,
+    translator: createTranslator(),
+    controlSocketPath,
+  });
   const live = new Set<Exchange>();
   let force: Force | undefined;
   let ready = false;
-  let edge: Edge | undefined;
+  let edges: Edges | undefined;
   const inForce = (): Force => force!;
   const sources = { targets: shared.targets, limits: shared.limits, random: Math.random };
 
@@ -95,20 +110,37 @@ export function buildDataPlane(context: WorkerContext): DataPlane {
       cutCalls(live, news);
     },
     async listen(address) {
-      edge = createEdge({
-        settings: () => inForce().snapshot.server,
-        routes: routeTable(plane, { readiness, controlSocketPath }),
-        errors: errorBody,
-        newRequestId: ids.requestId,
-        reserveBytes: (bytes) => shared.reserveBytes(bytes),
-        releaseBytes: (bytes) => shared.releaseBytes(bytes),
-        onRefused: (refusal) => plane.record(refusedFact(plane, refusal)),
-        onFailure: failureLog(log),
-      });
-      await edge.listen(address);
+      edges = createEdges(context, plane, { readiness, ids });
+      const ownSocket = workerSocketPath(controlSocketPath, context.worker);
+      // Of an earlier run, or of the worker before.
+      rmSync(ownSocket, { force: true });
+      await edges.behind.listenOn(ownSocket);
+      await edges.port.listen(address);
     },
     setReady: (value) => void (ready = value),
-    drain: (deadlineMs) => drain(edge, live, deadlineMs),
+    drain: (deadlineMs) => drain(edges, live, deadlineMs),
+  };
+}
+
+interface EdgeParts {
+  readiness: Readiness;
+  ids: ReturnType<typeof createIdSource>;
+}
+
+function createEdges({ shared, log, controlSocketPath }: WorkerContext, plane: Plane, { readiness, ids }: EdgeParts): Edges {
+  const common = {
+    errors: errorBody,
+    newRequestId: ids.requestId,
+    reserveBytes: (bytes: number) => shared.reserveBytes(bytes),
+    releaseBytes: (bytes: number) => shared.releaseBytes(bytes),
+    onRefused: (refusal: Refusal) => plane.record(refusedFact(plane, refusal)),
+    onFailure: failureLog(log),
+  };
+  const settings = (): Snapshot['server'] => plane.line().snapshot.server;
+  const behindSettings = createBehindSettings();
+  return {
+    port: createEdge({ ...common, settings, routes: routeTable(plane, { readiness, controlSocketPath }) }),
+    behind: createEdge({ ...common, settings: () => behindSettings(settings()), routes: [behindRoute(plane)] }),
   };
 }
 
@@ -195,14 +227,16 @@ function sameRules(before: Snapshot | undefined, after: Snapshot): boolean {
 
 /** An agent that was disabled by force. */
 function cutCalls(live: ReadonlySet<Exchange>, { cut: agents = [] }: AgentNews): void {
-  const isCut = ({ agentWork }: Exchange): boolean => agentWork !== undefined && agents.includes(agentWork.view.name);
+  const isCut = ({ agentWork, behind }: Exchange): boolean => agents.includes((agentWork ?? behind)?.view.name ?? '');
   for (const exchange of live) if (isCut(exchange)) cut(exchange, new GatewayError('agent_disabled'));
 }
 
 /** Waits for what is under way; at the deadline open streams get their in-band error, and everything is closed. */
-async function drain(edge: Edge | undefined, live: ReadonlySet<Exchange>, deadlineMs: number): Promise<void> {
-  if (edge === undefined) return;
-  const drained = edge.drain();
+async function drain(edges: Edges | undefined, live: ReadonlySet<Exchange>, deadlineMs: number): Promise<void> {
+  if (edges === undefined) return;
+  const { port, behind } = edges;
+  // What is still being asked of agents that are models asks for chats itself.
+  const drained = port.drain().then(() => behind.drain());
   const late = Symbol('late');
   const timer = AbortSignal.timeout(Math.max(1, Math.min(deadlineMs, 2 ** 31 - 1)));
   const deadline = new Promise<typeof late>((resolve) => timer.addEventListener('abort', () => resolve(late), { once: true }));
@@ -210,7 +244,7 @@ async function drain(edge: Edge | undefined, live: ReadonlySet<Exchange>, deadli
     for (const exchange of live) cut(exchange, new GatewayError('draining'));
     await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, PARTING_MS))]);
   }
-  await edge.close();
+  await Promise.all([port.close(), behind.close()]);
 }
 
 function stackOf(error: unknown): string {

@@ -39,6 +39,11 @@ export interface AgentDesk {
   start: () => () => void;
 }
 
+/** As the ledger counts it: attempts that failed may have cost something too. */
+function chargedFor(attempts: ExchangeFact['attempts']): number {
+  return attempts.reduce((sum, { spend }) => sum + (spend?.nanoUsd ?? 0), 0);
+}
+
 /** After a start everything is Unknown; whoever is asked for is looked at at once, the others within so long. */
 const SOON_MS = 5_000;
 
@@ -59,7 +64,8 @@ export function createAgentDesk(parts: AgentDeskParts): AgentDesk {
     whole: news.whole,
     answer: createAnswer({ registry, news, tasks, sends: createSendBook(parts.nowMs), push: parts.push }),
     states: () => registry.list().map((entry) => ({ agent: entry.config.name, state: effectiveStateOf(entry) })),
-    observe({ agentCall, scopes = [], costNanoUsd = 0, atMs, totalMs }) {
+    observe({ agentCall, behindAgent, attempts, scopes = [], costNanoUsd = 0, atMs, totalMs }) {
+      if (behindAgent !== undefined) registry.recordInvocation(behindAgent, chargedFor(attempts), 0);
       if (agentCall === undefined) return;
       const { agent, generation, invoked, verdicts, messageHash } = agentCall;
       if (invoked === true) registry.recordInvocation(agent, costNanoUsd);

@@ -17,7 +17,7 @@ export type Get = (request: {
   headers: Readonly<Record<string, string>>;
   timeoutMs: number;
   maxBytes: number;
-  config: Pick<AgentConfig, 'outside' | 'socketPath'>;
+  config: Pick<AgentConfig, 'outside' | 'socketPath' | 'model'>;
 }) => Promise<{ status: number; body: Buffer }>;
 
 export interface ProbeParts {

@@ -155,11 +155,11 @@ export class AgentRegistry {
     this.observe(name, () => ({ kind: 'set', state, atMs: this.parts.nowMs() }));
   }
 
-  /** An unknown name is no error. */
-  recordInvocation(name: string, costNanoUsd: NanoUsd): void {
+  /** `count` 0: what it cost beside its invocations. An unknown name is no error. */
+  recordInvocation(name: string, costNanoUsd: NanoUsd, count = 1): void {
     const entry = this.agents.get(name);
     if (entry === undefined) return;
-    entry.invocationCount += 1;
+    entry.invocationCount += count;
     entry.totalCostNanoUsd += costNanoUsd;
   }
 

@@ -143,6 +143,26 @@ describe('what is refused, with its line', () => {
       ['gateway.yaml:3:11 models[0].name: names that begin with a2a/ are reserved for agents'],
     ],
     [
+      'an agent of a model that is not there',
+      'providers: { demo: {} }\nmodels: [{ name: small, targets: [{ provider: demo, model: x }] }]\nagents:\n  - { name: w, model: smal }',
+      ['gateway.yaml:4:23 agents[0].model: there is no model `smal` under `models` (did you mean "small"?)'],
+    ],
+    [
+      'an agent of an agent',
+      'agents:\n  - { name: w, model: a2a/x }',
+      ['gateway.yaml:2:23 agents[0].model: an agent is no model of an agent; name a model under `models`'],
+    ],
+    [
+      'an agent of a model with another place',
+      'providers: { demo: {} }\nmodels: [{ name: "x/*", targets: [{ provider: demo, model: "*" }] }]\nagents:\n  - { name: w, model: x/y, url: "http://127.0.0.1:1" }',
+      ['gateway.yaml:4:5 agents[0].url: an agent that is a `model` lives here: it has no other place, and none to send this to'],
+    ],
+    [
+      'instructions for an agent of another place',
+      'agents:\n  - { name: w, url: "http://127.0.0.1:1", instructions: x }',
+      ['gateway.yaml:2:5 agents[0].instructions: belongs to an agent with `model`; others have their own'],
+    ],
+    [
       'an unknown provider',
       'providers: { openai: { api_key: none } }\nmodels:\n  - name: a\n    targets: [{ provider: opnai, model: x }]',
       [

@@ -1,5 +1,6 @@
 /** An agent as it was written, as the registry wants it: credentials as headers, defaults and places filled in. */
 import type { AgentCapabilities, AgentConfig, ReplicaConfig } from '../core/agent.ts';
+import { MODEL_AGENTS_URL } from '../core/agent-behind.ts';
 import type { SlotOf } from '../core/rules.ts';
 import { placedRules, wantedRules } from './resolve-rules.ts';
 import type { AgentSettings } from './schema-agent.ts';
@@ -29,15 +30,14 @@ export function resolveAgent(settings: AgentSettings, { slotOf, timeZone }: Agen
     name: settings.name,
     provider: settings.provider,
     ...placeOf(settings),
-    protocol: settings.protocol,
-    binding: settings.binding,
+    ...spokenTo(settings),
     headers: headersOf(settings),
     forwardHeaders: settings.forward_headers.map((name) => name.toLowerCase()),
     timeoutMs: settings.timeout_ms,
     idleTimeoutMs: settings.idle_timeout_ms,
     enabled: settings.enabled,
     ...(settings.description !== undefined && { description: settings.description }),
-    capabilities: capabilitiesOf(capabilities),
+    capabilities: { ...capabilitiesOf(capabilities), ...(settings.model !== undefined && ownCapabilities(capabilities)) },
     refuses: refusalsOf(capabilities),
     ...(settings.cost_per_request !== undefined && {
       costPerRequestNanoUsd: Math.round(settings.cost_per_request * NANO_PER_USD),
@@ -57,17 +57,33 @@ export function resolveAgent(settings: AgentSettings, { slotOf, timeZone }: Agen
       healthyThreshold: health.healthy_threshold,
     },
     ...(rules !== undefined && { rules }),
+    ...modelOf(settings),
   };
+}
+
+function spokenTo({ model, protocol, binding }: AgentSettings): Pick<AgentConfig, 'protocol' | 'binding'> {
+  return model === undefined ? { protocol, binding } : { protocol: '1.0', binding: 'jsonrpc' };
+}
+
+function modelOf({ model, instructions, skills = [] }: AgentSettings): Pick<AgentConfig, 'model'> {
+  if (model === undefined) return {};
+  return { model: { name: model, ...(instructions !== undefined && { instructions }), skills } };
 }
 
 /** LangGraph serves many agents at one place; which one is meant stands in the path, and in the query of the card's URL. */
 function placeOf({
+  name,
+  model,
   url,
   card_url,
   replicas,
   provider,
   provider_config,
 }: AgentSettings): Pick<AgentConfig, 'url' | 'cardUrl' | 'replicas'> {
+  if (model !== undefined) {
+    const here = `${MODEL_AGENTS_URL}/${name}`;
+    return { url: here, replicas: [{ id: '0', url: here, weight: 1, drain: false }] };
+  }
   const base = trimmed(url ?? (card_url === undefined ? replicas![0]!.url : baseOfCard(card_url)));
   const assistant = provider === 'langgraph' ? provider_config?.assistant_id : undefined;
   const at = (place: string): string =>
@@ -106,6 +122,16 @@ function refusalsOf({ task_cancellation, multi_turn, file_attachments }: Capabil
     ...(task_cancellation === false && { cancel: true }),
     ...(multi_turn === false && { followUps: true }),
     ...(file_attachments === false && { files: true }),
+  };
+}
+
+/** What a model can do as an agent, but for what its operator takes away. */
+function ownCapabilities(settings: CapabilitySettings): Partial<AgentCapabilities> {
+  return {
+    streaming: true,
+    pushNotifications: false,
+    taskCancellation: settings.task_cancellation !== false,
+    fileAttachments: settings.file_attachments !== false,
   };
 }
 

@@ -68,6 +68,16 @@ const health = z
   .prefault({})
   .describe('How it is found out how the agent is, beside its answers to callers.');
 
+const MAX_INSTRUCTIONS = 65_536;
+
+const skill = z.strictObject({
+  id: text().describe('Unique among the skills of the agent.'),
+  name: text().describe('For people.'),
+  description: text().describe('What it does.'),
+  tags: z.array(text()).max(32).default([]).describe('Words that it is found by.'),
+  examples: z.array(text()).max(32).default([]).describe('What one could ask.'),
+});
+
 const limits = z
   .strictObject({
     rpm: int(0, 1_000_000_000).exactOptional().describe('Calls in any 60 seconds.'),
@@ -78,6 +88,17 @@ const limits = z
 export const agentSchema = z.strictObject({
   name: text(agentNameProblem).describe('How callers name it: `/a2a/{name}`, `a2a/{name}` as a model.'),
   provider,
+  model: text((name) => (name.startsWith('a2a/') ? 'an agent is no model of an agent; name a model under `models`' : undefined))
+    .exactOptional()
+    .describe('A model of this configuration that serves as the agent, instead of `url`, `card_url` and `replicas`.'),
+  instructions: text((value) => (value.length > MAX_INSTRUCTIONS ? `has at most ${MAX_INSTRUCTIONS} characters` : undefined))
+    .exactOptional()
+    .describe('What `model` is told before every conversation.'),
+  skills: z
+    .array(skill)
+    .max(64)
+    .exactOptional()
+    .describe('What the card of a `model` shows. Absent: one skill of the agent’s own name.'),
   url: text(agentUrlProblem)
     .exactOptional()
     .describe('Base URL of the agent; absent: that of `card_url`, or of the first replica.'),
@@ -164,11 +185,41 @@ function forwardProblem(name: string): string | undefined {
   return values.headerNameProblem(name) ?? (NEVER_FORWARDED.test(name) ? 'this header is never passed on' : undefined);
 }
 
+type AgentWritten = Partial<AgentSettings> & Pick<AgentSettings, 'provider'>;
+
+/** What says where an agent is and how it is spoken to. */
+const OF_PLACES = [
+  'url',
+  'card_url',
+  'replicas',
+  'api_key',
+  'headers',
+  'forward_headers',
+  'provider_config',
+  'allow_origins',
+  'card_keys',
+] as const;
+
+function problemBesideModel(agent: AgentWritten): [string, string] | undefined {
+  const strange = OF_PLACES.find((name) => Object.keys(agent[name] ?? {}).length > 0);
+  if (strange !== undefined)
+    return [strange, 'an agent that is a `model` lives here: it has no other place, and none to send this to'];
+  const spoken = (['protocol', 'binding'] as const).find((name) => (agent[name] ?? 'auto') !== 'auto');
+  if (spoken !== undefined) return [spoken, 'callers of a `model` may use all'];
+  const { provider: maker, health, skills } = agent;
+  if (maker !== 'a2a') return ['provider', 'an agent that is a `model` is made here'];
+  if (health?.url !== undefined) return ['health', 'its state follows the model: there is no other place to look at'];
+  // What is not of the right shape the schema says.
+  const ids = Array.isArray(skills) ? skills.map((each) => each?.id) : [];
+  return new Set(ids).size < ids.length ? ['skills', 'two skills have the same id'] : undefined;
+}
+
 /** What only several members together get wrong: the member, and the complaint. */
-export function agentProblem(
-  agent: Pick<AgentSettings, 'url' | 'card_url' | 'replicas' | 'provider' | 'provider_config'>,
-): [string, string] | undefined {
+export function agentProblem(agent: AgentWritten): [string, string] | undefined {
   const { url, card_url, replicas = [], provider: maker, provider_config = {} } = agent;
+  if (agent.model !== undefined) return problemBesideModel(agent);
+  const only = (['instructions', 'skills'] as const).find((name) => agent[name] !== undefined);
+  if (only !== undefined) return [only, 'belongs to an agent with `model`; others have their own'];
   if (url === undefined && card_url === undefined && replicas.length === 0) return ['url', 'Agent URL cannot be empty'];
   const ids = replicas.map(({ id }) => id);
   if (new Set(ids).size < ids.length) return ['replicas', 'two replicas have the same id'];

@@ -117,6 +117,25 @@ export interface AgentConfig {
   outside?: true;
   /** It lives in this process, behind the control plane's socket. */
   socketPath?: string;
+  /** It is a model of this configuration, and `url` is main. */
+  model?: ModelBehind;
+}
+
+/** The model that an agent is. */
+export interface ModelBehind {
+  name: string;
+  /** What it is told before every conversation. */
+  instructions?: string;
+  /** Shown on its card; empty: one of the agent's own name. */
+  skills: readonly AgentSkill[];
+}
+
+export interface AgentSkill {
+  id: string;
+  name: string;
+  description: string;
+  tags: readonly string[];
+  examples: readonly string[];
 }
 
 /** Where an agent can be reached, and how. `url`: absolute. */

@@ -131,6 +131,8 @@ export interface ExchangeFact {
   attempts: AttemptFact[];
   /** It was a call to an agent. */
   agentCall?: AgentCallFact;
+  /** It was the chat behind the agent of this name, which is a model: what it cost the agent has cost. */
+  behindAgent?: string;
   routing?: RoutingFact | undefined;
   /** In the order they were asked. */
   guards?: GuardFact[];

@@ -4,6 +4,7 @@
  */
 import type { PricedTarget } from '../config/snapshot.ts';
 import type { Caller } from '../core/directory.ts';
+import { rulesOfAgent } from '../core/agent.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
 import type { Rules } from '../core/rules.ts';
 import { tellsTokens } from '../core/usage.ts';
@@ -37,7 +38,12 @@ type Refused = Extract<Acquired, { ok: false }>;
 
 /** Requests and calls at once of all that stands behind the key. Throws rate_limited. */
 export function admitCaller(exchange: Exchange): void | Promise<void> {
-  return admit(exchange, demandsOf(exchange.caller!.rules, { call: true }));
+  return admit(exchange, demandsOf(exchange.caller!.rules, counted(exchange)));
+}
+
+/** A chat behind an agent was counted with the call to it, whose lease has come back. */
+function counted({ behind }: Exchange): { call: true } | { lease: true } {
+  return behind === undefined ? { call: true } : { lease: true };
 }
 
 /** Requests and calls at once of a caller who only reads what the control plane knows. Answers how the place is given back. Throws rate_limited. */
@@ -60,7 +66,7 @@ export async function admitAgent(exchange: Exchange, rules: readonly Rules[]): P
 
 /** The model's and the end user's limits, and everybody's tokens. Throws rate_limited, store_down. */
 export function admitModel(exchange: Exchange, body: ClientBody): void | Promise<void> {
-  exchange.endUser = endUserOf(exchange, body);
+  exchange.endUser = exchange.behind === undefined ? endUserOf(exchange, body) : exchange.behind.endUser;
   const rules = endUserRules(exchange);
   const go = (found: Rules | undefined): void | Promise<void> => {
     if (found !== undefined) exchange.endUserRules = [found];
@@ -70,13 +76,14 @@ export function admitModel(exchange: Exchange, body: ClientBody): void | Promise
 }
 
 function admitKnown(exchange: Exchange, body: ClientBody): void | Promise<void> {
-  const { caller, endUserRules = [], line, resolved } = exchange;
+  const { behind, caller, endUserRules = [], line, resolved } = exchange;
   const models = line.modelRules(resolved!);
   const tokens = tokensFor(exchange, body, [...caller!.rules, ...endUserRules, ...models]);
   return admit(exchange, [
     ...demandsOf(models, { call: true, tokens, keptBack: keptBack(exchange) }),
     ...demandsOf(caller!.rules, { tokens }),
-    ...demandsOf(endUserRules, { call: true, tokens }),
+    ...demandsOf(endUserRules, { ...counted(exchange), tokens }),
+    ...demandsOf(behind === undefined ? [] : rulesOfAgent(behind.view), { lease: true, keptBack: keptBack(exchange) }),
   ]);
 }
 
@@ -199,11 +206,11 @@ function keptBack({ caller, line }: Exchange): number {
 }
 
 const MEANING: Record<Demand['what'], (most: number) => string> = {
-  requests: (most) => `${counted(most, 'request')} in any 60 s`,
-  tokens: (most) => `${counted(most, 'token')} in any 60 s`,
-  concurrent: (most) => `${counted(most, 'request')} at once`,
+  requests: (most) => `${countOf(most, 'request')} in any 60 s`,
+  tokens: (most) => `${countOf(most, 'token')} in any 60 s`,
+  concurrent: (most) => `${countOf(most, 'request')} at once`,
 };
-function counted(most: number, thing: string): string {
+function countOf(most: number, thing: string): string {
   return `${most} ${thing}${most === 1 ? '' : 's'}`;
 }
 

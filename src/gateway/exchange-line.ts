@@ -23,12 +23,12 @@ export function exchangeRoute(plane: Plane, surface: Surface): Route {
     method: 'POST',
     path: surface.path,
     policy: { access: 'key', body: 'json', errors: surface.errorKind },
-    handle: (request, response) => serve(beginExchange(plane, surface, request), response),
+    handle: (request, response) => serveExchange(beginExchange(plane, surface, request), response),
   };
 }
 
 /** An exchange from its first byte to its fact, in one straight line. Every throw is answered by the edge in the client's dialect. */
-async function serve(exchange: Exchange, response: ServerResponse): Promise<void> {
+export async function serveExchange(exchange: Exchange, response: ServerResponse): Promise<void> {
   const { request, line, plane, surface } = exchange;
   watchClient(exchange);
   try {
@@ -39,7 +39,7 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     exchange.stream = asked.stream;
     exchange.askedModel = asked.model;
     if (asked.model.startsWith(AGENT_MODEL)) return await serveAgentModel(exchange, asked, response);
-    exchange.resolved = servable(line.resolve(asked.model, exchange.caller), exchange);
+    exchange.resolved = servable(resolvedFor(exchange, asked.model), exchange);
     recordBodies(exchange, asked.bytes, response);
     await admitModel(exchange, asked);
     refuseWhileStoreIsBehind(exchange);
@@ -59,6 +59,11 @@ async function serve(exchange: Exchange, response: ServerResponse): Promise<void
     writeBodies(exchange);
     settle(exchange);
   }
+}
+
+/** Whoever may call an agent may call the model that it is. */
+function resolvedFor({ behind, caller, line }: Exchange, model: string): ResolvedModel {
+  return behind === undefined ? line.resolve(model, caller!) : line.resolveFallback(model);
 }
 
 /** A surface without a translation is served by the targets that speak it, if any. */

@@ -1,4 +1,5 @@
 import type { PricedTarget } from '../config/snapshot.ts';
+import type { AgentView } from '../core/agent.ts';
 import type { Warning } from '../core/chat.ts';
 import type { Caller } from '../core/directory.ts';
 import { GatewayError, toGatewayError } from '../core/errors.ts';
@@ -47,6 +48,8 @@ export interface Exchange {
   askedModel?: string;
   /** It is a call to an agent. */
   agentWork?: AgentWork;
+  /** It is the chat behind an agent that is a model. */
+  behind?: BehindAgent;
   resolved?: ResolvedModel;
   /** Bodies that are to be kept. */
   recording?: Recording;
@@ -90,6 +93,13 @@ export interface Exchange {
   abort: () => void;
   /** Ends and books the last attempt where nobody reads its answer any more. */
   abandon: (error: GatewayError) => void;
+}
+
+/** Whose chat it is that nobody asked for by himself. Its caller was counted as the agent's. */
+export interface BehindAgent {
+  view: AgentView;
+  /** As the agent's caller named him. */
+  endUser: string | undefined;
 }
 
 /** `unpriced` and an amount exclude each other; free is the amount 0. */
@@ -233,6 +243,7 @@ export function factOf(exchange: Exchange): ExchangeFact {
       trace: tracePart(exchange.trace),
     }),
     ...(exchange.agentWork !== undefined && { agentCall: agentCallFact(exchange.agentWork) }),
+    ...(exchange.behind !== undefined && { behindAgent: exchange.behind.view.name }),
     ...moneyPart(exchange.cost),
     ...failurePart(exchange),
   };
@@ -242,11 +253,12 @@ export function factOf(exchange: Exchange): ExchangeFact {
 export function scopesOf(exchange: Exchange, target = exchange.target): readonly Scope[] | undefined {
   const { caller, resolved } = exchange;
   if (caller === undefined) return undefined;
+  const agent = exchange.agentWork?.view.name ?? exchange.behind?.view.name;
   return [
     ...caller.scopes,
     ...endUserScopes(exchange),
     ...(resolved === undefined ? [] : [`model:${resolved.model.name}` as const]),
-    ...(exchange.agentWork === undefined ? [] : [`agent:${exchange.agentWork.view.name}` as const]),
+    ...(agent === undefined ? [] : [`agent:${agent}` as const]),
     ...(target === undefined ? [] : [`provider:${target.provider}` as const]),
   ];
 }

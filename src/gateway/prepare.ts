@@ -9,6 +9,7 @@ import { readString } from '../lib/json-scan.ts';
 import { spliceMembers } from '../lib/json-splice.ts';
 import { type ClientBody, parsedBody, streamOptions } from './body.ts';
 import { CAP_NAMES } from '../ledger/request-shape.ts';
+import { hopsIn } from './agents/hops.ts';
 import { membersToContinue, requestToContinue } from './continuation.ts';
 import type { Exchange } from './exchange.ts';
 import { capName } from './spend-bound.ts';
@@ -39,6 +40,7 @@ export function prepare(exchange: Exchange, body: ClientBody, target: PricedTarg
     ? relayed(exchange, body, target, provider)
     : translated(exchange, body, target, provider);
   addTraceHeaders(exchange, prepared.headers, spanId);
+  addHops(exchange, prepared.headers);
   return prepared;
 }
 
@@ -147,6 +149,12 @@ function plainHeaders(exchange: Exchange): Record<string, string> {
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   );
   return Object.fromEntries(entries);
+}
+
+/** Where a provider is an agent itself, or a Signalbox with agents, the ring that it closes must be found. */
+function addHops({ behind, request }: Exchange, headers: Record<string, string>): void {
+  const hops = behind === undefined ? undefined : hopsIn(request.headers.baggage);
+  if (hops !== undefined) headers['baggage'] = hops;
 }
 
 function addTraceHeaders(exchange: Exchange, headers: Record<string, string>, spanId: string): void {

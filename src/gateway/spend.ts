@@ -1,5 +1,6 @@
 /** The money of an exchange: set aside for each attempt right before it is sent, ended exactly once. */
 import type { PricedTarget } from '../config/snapshot.ts';
+import { rulesOfAgent } from '../core/agent.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { AttemptFact, AttemptSpend } from '../core/exchange.ts';
 import type { NanoUsd } from '../core/money.ts';
@@ -108,13 +109,13 @@ function reserveAt(exchange: Exchange, body: ClientBody, { target, priceState }:
 }
 
 function planFor(
-  { plane, line, caller, endUserRules = [], resolved }: Exchange,
+  { plane, line, caller, endUserRules = [], resolved, behind }: Exchange,
   target: PricedTarget,
   nowMs: number,
 ): BudgetPlan | undefined {
   const rules = (): Rules[] => [...caller!.rules, ...line.modelRules(resolved!), ...line.targetRules(target)];
-  if (endUserRules.some(({ budgets }) => budgets.length > 0))
-    return planBudgets([...rules(), ...endUserRules], plane.windowOf, nowMs);
+  const others = behind === undefined ? endUserRules : [...endUserRules, ...rulesOfAgent(behind.view)];
+  if (others.some(({ budgets }) => budgets.length > 0)) return planBudgets([...rules(), ...others], plane.windowOf, nowMs);
   return line.planOf({ caller: caller!, model: resolved!.model, targetId: target.configuredId ?? target.id, rules }, nowMs);
 }
 

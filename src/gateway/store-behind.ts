@@ -20,7 +20,11 @@ export function refuseWhileStoreIsBehind(exchange: Exchange): void {
 }
 
 /** Of what is asked: an agent, or a model and all that may serve it. */
-function rulesOfAsked({ agentWork, line, resolved }: Exchange): readonly Rules[] {
+function rulesOfAsked({ agentWork, behind, line, resolved }: Exchange): readonly Rules[] {
   if (agentWork !== undefined) return rulesOfAgent(agentWork.view);
-  return [...line.modelRules(resolved!), ...resolved!.targets.flatMap((target) => line.targetRules(target))];
+  return [
+    ...(behind === undefined ? [] : rulesOfAgent(behind.view)),
+    ...line.modelRules(resolved!),
+    ...resolved!.targets.flatMap((target) => line.targetRules(target)),
+  ];
 }

@@ -90,6 +90,8 @@ export interface EdgeOptions {
 export interface Edge {
   /** Resolves with the bound address; rejects as `net.Server` does (EADDRINUSE…). Port 0 takes a free one. */
   listen(at: { host: string; port: number; reusePort?: boolean }): Promise<{ host: string; port: number }>;
+  /** On a Unix socket instead, for this user only. */
+  listenOn(socketPath: string): Promise<void>;
   /**
    * Stops listening, closes idle connections, marks every further answer `Connection: close`; resolves when no request is in flight.
    * Idempotent; waits as long as it takes: whoever calls it keeps the time and then calls `close`.

@@ -52,7 +52,7 @@ function timesOf(settings: EdgeSettings) {
 }
 
 /** Rejects as `net.Server` does: EADDRINUSE, EACCES, ENOTFOUND… */
-export function bind(server: Server, at: { host: string; port: number; reusePort: boolean }): Promise<void> {
+export function bind(server: Server, at: { host: string; port: number; reusePort: boolean } | { path: string }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     // Deep enough for a burst of new connections between two turns of a busy loop.

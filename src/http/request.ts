@@ -39,7 +39,7 @@ export class InboundRequest implements EdgeRequest {
   readonly query: string;
   readonly params: Readonly<Record<string, string>>;
   readonly headers: IncomingHttpHeaders;
-  readonly clientIp: string;
+  clientIp: string;
   readonly startedAt: number;
   readonly raw: IncomingMessage;
   readonly response: ServerResponse;

@@ -1,4 +1,5 @@
 /** The public listener: from a socket to the route table, and its life from `listen` over `drain` to `close`. */
+import { chmodSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
@@ -40,6 +41,10 @@ export function createEdge(options: EdgeOptions): Edge {
       await bind(server, { host, port, reusePort: reusePort === true });
       const bound = server.address() as AddressInfo;
       return { host: bound.address, port: bound.port };
+    },
+    async listenOn(path) {
+      await bind(server, { path });
+      chmodSync(path, 0o600);
     },
     drain() {
       if (drained !== undefined) return drained.promise;

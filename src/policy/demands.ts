@@ -5,20 +5,22 @@ import type { Demand } from './limiter.ts';
 export interface Wanted {
   /** One request, and one of those that may be under way at once. */
   call?: boolean;
+  /** Only that: the request has been counted before. */
+  lease?: boolean;
   /** About so many tokens. */
   tokens?: number | undefined;
   /** Part of each limit that is kept for callers of a higher class. */
   keptBack?: number;
 }
 
-export function demandsOf(rules: readonly Rules[], { call = false, tokens, keptBack = 0 }: Wanted): Demand[] {
+export function demandsOf(rules: readonly Rules[], { call = false, lease = call, tokens, keptBack = 0 }: Wanted): Demand[] {
   const demands: Demand[] = [];
   for (const { scope, requests, tokens: limit, concurrent } of rules) {
     if (call && requests !== undefined) {
       const { slot, perMinute } = requests;
       demands.push({ scope, what: 'requests', slot, amount: 1, most: openTo(perMinute, keptBack) });
     }
-    if (call && concurrent !== undefined) {
+    if (lease && concurrent !== undefined) {
       demands.push({ scope, what: 'concurrent', slot: concurrent.slot, amount: 1, most: openTo(concurrent.most, keptBack) });
     }
     if (tokens !== undefined && limit !== undefined) {

@@ -41,7 +41,7 @@ export async function openAgents(parts: AgentsParts): Promise<AgentDesk> {
   const desk = createAgentDesk({
     store: store.agents,
     push: openPushes(parts),
-    probe: createProbe({ get: getBy(control.send), nowMs: Date.now }),
+    probe: createProbe({ get: getBy(control.send, parts.controlSocketPath), nowMs: Date.now }),
     nowMs: Date.now,
     random: Math.random,
     resolve: (stored) => resolveStored(stored, ring, slots),
@@ -125,16 +125,17 @@ function raising(raise: Raise): (event: AgentEvent) => void {
   };
 }
 
-function getBy(send: Send): Get {
+function getBy(send: Send, controlSocketPath: string): Get {
   return async ({ url, headers, timeoutMs, maxBytes, config }) => {
     const { origin, pathname, search } = new URL(url);
+    const { model, outside, socketPath = model && controlSocketPath } = config;
     const sent = send({
       endpoint: {
         baseUrl: origin,
         headers: {},
         weight: 1,
-        ...(config.outside === true && { outside: true as const }),
-        ...(config.socketPath !== undefined && { socketPath: config.socketPath }),
+        ...(outside === true && model === undefined && { outside: true as const }),
+        ...(socketPath !== undefined && { socketPath }),
       },
       method: 'GET',
       path: pathname + search,

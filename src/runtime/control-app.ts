@@ -22,6 +22,7 @@ import { type Keyring, bodyBelonging } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import { agentAddressProblem } from '../upstream/vet.ts';
 import { publicUrl } from './listen.ts';
+import { modelNamed } from './model-agents.ts';
 import type { SlotBook } from './slots.ts';
 import type { Control, WorkerStatus } from './messages.ts';
 import { errorText } from './start-error.ts';
@@ -83,6 +84,7 @@ function servicesOf(parts: ControlAppParts): Services {
       keepPlaces: parts.slots.keep,
       forgetPlaces: (scope) => parts.slots.forget(scope),
       addressProblem: (url) => agentAddressProblem(url, snapshot().egress.allowPrivate, lookup),
+      hasModel: (name) => modelNamed(name, snapshot()) !== undefined,
       tasks: (filter) => parts.agents.tasks.list(filter),
       baseUrl: () => publicUrl(snapshot().server),
     },

@@ -7,6 +7,8 @@ import { serveControl } from '../control/server.ts';
 import type { Keyring } from '../lib/seal.ts';
 import type { Store } from '../store/store.ts';
 import type { Control } from './messages.ts';
+import { openModelAgents } from './model-agents.ts';
+import type { SharedOverview } from './shared-state.ts';
 import { errorText } from './start-error.ts';
 import type { SlotBook } from './slots.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -20,6 +22,7 @@ export interface ControlSocketParts {
   store: Store;
   directory: DirectoryService;
   agents: AgentDesk;
+  shared: Pick<SharedOverview, 'targets'>;
   slots: SlotBook;
   people: PeopleDesk;
   ring: Keyring;
@@ -28,9 +31,10 @@ export interface ControlSocketParts {
 
 export function openControl({ socketPath, supervisor, ...parts }: ControlSocketParts): ReturnType<typeof serveControl> {
   const { control } = parts;
+  const modelAgents = openModelAgents({ ...parts, controlSocketPath: socketPath });
   return serveControl({
     socketPath,
-    extra: control.extra,
+    extra: (request, response) => modelAgents(request, response) || control.extra(request, response),
     app: async () => {
       const { controlAppOf } = await import('./control-app.ts');
       return controlAppOf({ ...parts, workers: () => supervisor.status(), uptimeMs: () => process.uptime() * 1000 });

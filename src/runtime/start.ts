@@ -107,7 +107,7 @@ export async function start(settings: StartSettings): Promise<Running> {
   const checks = createHealthChecks({ ...control, states: shared.targetStates, nowMs: Date.now, random: Math.random });
   const crewParts = { ...managed, settings, dataDir, directory, people, endUsers, reader, shared, reservations, storeThread };
   const { supervisor, collected } = supervise(crewParts, late);
-  const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor });
+  const controlServer = await openControl({ ...socketParts(settings, dataDir), ...managed, people, supervisor, shared });
   control.swapped(current);
   await supervisor.start(current, { host: bound.host, port: bound.port, reusePort: bound.workers > 1 });
   checks.use(current);

@@ -72,6 +72,13 @@ forEachStore((kind, open) => {
     await again.close();
   });
 
+  test('what the chat behind an agent cost is the agent’s, without another invocation', async () => {
+    const { store } = await open();
+    const behind = exchangeFact('ex_2', { attempts: [attemptFact(), attemptFact()], behindAgent: 'a' });
+    await take(store, [call('ex_1', 'a', { costNanoUsd: 300 }), behind, behind]);
+    expect(await totals(store)).toEqual([{ agent: 'a', invocations: 1, nanoUsd: 2_300 }]);
+  });
+
   test('totals stay when an agent goes, until they are forgotten, and do not come back by another import', async () => {
     const { store } = await open();
     await store.agents.put(agent('a'));

@@ -39,9 +39,25 @@ export interface RpcAnswer {
   body: { result?: Record<string, unknown>; error?: { code: number; message: string; data?: unknown } };
 }
 
-export async function startAgentBox(agents: readonly object[], { workers = 1, more = {} } = {}): Promise<AgentBox> {
+export interface AgentBoxOptions {
+  workers?: number;
+  /** Further sections of the configuration. */
+  more?: object;
+  env?: Record<string, string>;
+  /** To start on again. */
+  dataDir?: string;
+}
+
+export async function startAgentBox(
+  agents: readonly object[],
+  { workers = 1, more = {}, env = {}, dataDir }: AgentBoxOptions = {},
+): Promise<AgentBox> {
   const config = (own: readonly object[], others: object = more): string => configText(own, { workers, ...others });
-  const box = await startSignalbox({ config: config(agents), env: AGENT_KEYS });
+  const box = await startSignalbox({
+    config: config(agents),
+    env: { ...AGENT_KEYS, ...env },
+    ...(dataDir !== undefined && { dataDir }),
+  });
   const urlOf = (agent: string): string => `${box.url}/a2a/${agent}`;
   const admin: AgentBox['admin'] = async (method, path, body) => {
     const response = await fetch(box.url + path, {

@@ -36,6 +36,9 @@ export async function acceptAgent(
   const problem = agentProblem(settings);
   if (problem !== undefined) issues.push({ param: problem[0], message: problem[1] });
   if (TAKEN_NAMES.has(settings.name)) issues.push({ param: 'name', message: 'is taken: it would not be found by it' });
+  if (settings.model !== undefined && !agents.hasModel(settings.model)) {
+    issues.push({ param: 'model', message: `there is no model \`${settings.model.slice(0, 128)}\`` });
+  }
   issues.push(...(await refusedAddresses(settings, agents.addressProblem)));
   if (issues.length > 0) throw invalidInput(issues);
   const { open, secrets } = splitSecrets(settings as AgentSettings & { url?: string });

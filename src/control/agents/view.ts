@@ -60,6 +60,8 @@ const operatorFields = {
   origin: z.enum(['file', 'api', 'demo']),
   version: z.int().nullable().describe('For `If-Match`; null: the file is its home.'),
   url: z.string(),
+  model: z.string().nullable().describe('The model that it is; null: it lives at its `url`.'),
+  instructions: z.string().nullable(),
   card_url: z.string().nullable(),
   replicas: z.array(replica),
   interfaces: z.array(z.object({ url: z.string(), binding: z.string(), version: z.string() })),
@@ -142,6 +144,8 @@ export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
     origin: config.socketPath === undefined ? entry.origin : 'demo',
     version: shown.version ?? null,
     url: config.url,
+    model: config.model?.name ?? null,
+    instructions: config.model?.instructions ?? null,
     card_url: config.cardUrl ?? null,
     replicas: [...entry.replicas.values()].map(replicaView),
     interfaces: interfacesOf(config, config.replicas[0]!.url, card).map(({ url, binding, version }) => ({

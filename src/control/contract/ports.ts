@@ -22,6 +22,8 @@ export interface AgentsPart {
   forgetPlaces: (scope: Scope) => void;
   /** Where nobody may send us to. */
   addressProblem: (url: string) => Promise<string | undefined>;
+  /** There is a model of that name now. */
+  hasModel: (name: string) => boolean;
   tasks: (filter: TaskFilter) => Promise<TaskPage>;
   /** Under which clients reach us, without a trailing slash. */
   baseUrl: () => string;

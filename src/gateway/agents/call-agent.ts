@@ -12,6 +12,7 @@ import { type Answering, type TakeResults, answerCall } from './answer.ts';
 import type { AgentWork } from './call.ts';
 import { lookedAt } from './choose.ts';
 import { claimSend, settleSend } from './claim.ts';
+import { joined } from './hops.ts';
 import { answerPush, takePushAlong } from './push.ts';
 import { answerRepeated } from './repeated.ts';
 import { requireFits } from './requirements.ts';
@@ -41,7 +42,7 @@ export async function callAgent({ exchange, response, side }: Calling, work: Age
   if (record !== undefined) work.record = record;
   await admitAgent(exchange, rulesOfAgent(view));
   refuseWhileStoreIsBehind(exchange);
-  const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(textOf(exchange.request.headers.baggage), view.name);
+  const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(joined(exchange.request.headers.baggage), view.name);
   if (isSend(call.operation)) work.messageHash = hashText(JSON.stringify(call.params.message ?? call.params.request ?? null));
   const answering = { exchange, response, side, work, baggage, ...(take !== undefined && { take }) };
   // What a model is asked has no id of the client's.
@@ -59,6 +60,8 @@ async function answerPaid(unpaid: Omit<Answering, 'finish'>, who: TaskOwner): Pr
   const { exchange, work } = unpaid;
   const { operation } = work.call;
   const spend = isSend(operation) ? await reserveCall(exchange, work) : undefined;
+  // The chat behind it takes them again: whoever may have one call at once must not wait for himself.
+  if (work.view.config.model !== undefined && isSend(operation)) releaseLeases(exchange);
   const finish = (): void => finishCall(exchange, work, spend);
   const answering: Answering = { ...unpaid, finish };
   try {
@@ -89,8 +92,4 @@ function hasLeft({ gone, stream, attempts }: Exchange): boolean {
 function finishCall(exchange: Exchange, work: AgentWork, spend: AgentSpend | undefined): void {
   if (spend !== undefined && work.answered === true) endCall(exchange, spend, spend.nanoUsd);
   releaseLeases(exchange);
-}
-
-function textOf(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value.join(',') : value;
 }

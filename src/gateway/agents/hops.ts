@@ -41,6 +41,19 @@ export function createHops(pepper: string): Hops {
   };
 }
 
+/** Our part of a header, to go on where nothing else of the caller's does. */
+export function hopsIn(baggage: string | string[] | undefined): string | undefined {
+  return joined(baggage)
+    ?.split(',')
+    .map((each) => each.trim())
+    .find((each) => each.startsWith(`${MEMBER}=`));
+}
+
+/** A header that may come several times. */
+export function joined(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(',') : value;
+}
+
 function refusal(why: string): GatewayError {
   return new GatewayError('hop_limit', { details: { message: `This call is refused: ${why}` } });
 }

@@ -6,6 +6,7 @@ import { formatTraceparent } from '../../lib/ids.ts';
 import type { Dispatched, UpstreamAnswer, UpstreamRequest } from '../../upstream/types.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import type { Exchange } from '../exchange.ts';
+import { isOurRefusal, orOwnError } from './behind.ts';
 import type { AgentWork } from './call.ts';
 import type { AgentSide } from './side.ts';
 
@@ -53,7 +54,8 @@ export function reachOf(exchange: Exchange, work: AgentWork, replica: ReplicaVie
     exchange.attempts.push(fact);
     exchange.abort = () => sent.abort();
     side.loads.began(load);
-    const answer = sent.answer.then((told) => {
+    const answer = sent.answer.then((came) => {
+      const told = view.config.model === undefined ? came : orOwnError(came);
       const headersMs = performance.now() - startedAt;
       exchange.waitedMs += headersMs;
       fact.headersMs = headersMs;
@@ -62,6 +64,8 @@ export function reachOf(exchange: Exchange, work: AgentWork, replica: ReplicaVie
       if (told.failed) {
         fact.error = told.error.code;
         judge(work, replica.id, exchange, told.error);
+        // What a model's limits, budgets and guards refuse nobody was asked for.
+        if (!came.failed && isOurRefusal(told.error)) exchange.attempts.pop();
       } else fact.status = told.status;
       return told;
     });
@@ -110,7 +114,8 @@ function verdictOf(error: unknown): CallVerdict {
   const { code, details } = error;
   if (details.upstreamStatus !== undefined)
     return AWAY.has(details.upstreamStatus) ? 'hard' : details.upstreamStatus === 429 ? 'none' : 'failing';
-  if (code === 'upstream_unreachable') return 'hard';
+  // A model none of whose targets may be tried is an agent that is not there.
+  if (code === 'upstream_unreachable' || code === 'no_target') return 'hard';
   if (code === 'upstream_timeout') return 'slow';
   return code.startsWith('upstream_') ? 'failing' : 'none';
 }

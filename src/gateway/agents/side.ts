@@ -27,13 +27,15 @@ export interface AgentSideParts {
   book: AgentBook;
   ask: AskAgents;
   translator: Translator;
+  /** Behind it are the agents that are models. */
+  controlSocketPath: string;
 }
 
 const MAX_TASKS = 20_000;
 const MAX_ABSENT = 5_000;
 const MAX_ENDPOINTS = 2_000;
 
-export function createAgentSide(parts: AgentSideParts): AgentSide {
+export function createAgentSide({ controlSocketPath, ...parts }: AgentSideParts): AgentSide {
   const endpoints = createLru<string, Endpoint>(MAX_ENDPOINTS);
   let hops: { pepper: string; made: Hops } | undefined;
   return {
@@ -47,12 +49,12 @@ export function createAgentSide(parts: AgentSideParts): AgentSide {
       const key = `${view.generation} ${origin}`;
       const known = endpoints.get(key);
       if (known !== undefined) return known;
-      const { headers, outside, socketPath } = view.config;
+      const { headers, outside, model, socketPath = model && controlSocketPath } = view.config;
       const endpoint: Endpoint = {
         baseUrl: origin,
         headers,
         weight: 1,
-        ...(outside === true && { outside: true as const }),
+        ...(outside === true && model === undefined && { outside: true as const }),
         ...(socketPath !== undefined && { socketPath }),
       };
       endpoints.set(key, endpoint);

@@ -18,11 +18,17 @@ export function createAgentSums(): AgentSums {
   const totals = new Map<string, AgentTotalTable>();
   const tasks = new Map<string, AgentTaskTable>();
   return {
-    call({ agentCall }, nanoUsd) {
-      if (agentCall?.invoked !== true) return;
-      const agent = clean(agentCall.agent);
+    call({ agentCall, behindAgent }, nanoUsd) {
+      const invocations = agentCall?.invoked === true ? 1 : 0;
+      const name = invocations === 1 ? agentCall!.agent : behindAgent;
+      if (name === undefined) return;
+      const agent = clean(name);
       const row = totals.get(agent) ?? { agent, invocations: 0, nano_usd: 0 };
-      totals.set(agent, { agent, invocations: row.invocations + 1, nano_usd: row.nano_usd + wholeNanoUsd(nanoUsd) });
+      totals.set(agent, {
+        agent,
+        invocations: row.invocations + invocations,
+        nano_usd: row.nano_usd + wholeNanoUsd(nanoUsd),
+      });
     },
     task({ record }) {
       const row = rowOf(record);
