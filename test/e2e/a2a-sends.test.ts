@@ -45,6 +45,7 @@ beforeAll(async () => {
     [
       { name: 'one', url: one.url, cost_per_request: 0.5, health: { interval_s: 60 } },
       { name: 'short', url: one.url, timeout_ms: 400, health: { interval_s: 60 } },
+      { name: 'listing', url: one.url, timeout_ms: 400, health: { interval_s: 60 } },
       {
         name: 'shared',
         task_scope: 'agent',
@@ -233,6 +234,37 @@ describe('a send that outlasts its timeout', () => {
     await box.rpc('one', 'SendMessage', message({ parts: [{ text: 'plainly' }] }), {}).catch(() => undefined);
     expect(one.asked('SendMessage').length).toBe(plain + 1);
   });
+
+  test.each(['SendMessage', 'message/send'])(
+    'of an agent that can list its tasks is answered with its task at the first time (%s)',
+    async (method) => {
+      const id = `task-${++tasks}`;
+      const messageId = crypto.randomUUID();
+      const params = method === 'SendMessage' ? message({ messageId }) : old(messageId);
+      one.play(
+        well(
+          () => one,
+          (call, response) => {
+            if (call.rpc?.method === 'SendMessage') return sleep(2_000);
+            const history = [{ messageId, role: 'ROLE_USER', parts: [{ text: 'hello' }] }];
+            const mine = taskOf(id, 'TASK_STATE_WORKING', { history });
+            if (call.rpc?.method === 'GetTask') return result(call, response, mine);
+            const others = taskOf('task-of-others', 'TASK_STATE_WORKING', { history: [{ ...history[0], messageId: 'other' }] });
+            if (call.rpc?.method !== 'ListTasks') return undefined;
+            return result(call, response, { tasks: [others, mine], nextPageToken: '', pageSize: 100, totalSize: 2 });
+          },
+        ),
+      );
+      // Whichever worker has it, nobody has seen it slow before, or it streams; this one does not answer streams.
+      const { status, body } = await box.rpc('listing', method, params);
+      expect(status).toBe(200);
+      expect(JSON.stringify(body.result)).toContain(`"id":"${id}"`);
+      expect(JSON.stringify(body.result)).toMatch(/working/i);
+      const later = await box.rpc('listing', 'GetTask', { id });
+      expect(later.body.result).toMatchObject({ id });
+      expect((await box.rpc('listing', 'GetTask', { id }, { key: 'OTHER_KEY' })).body.error?.code).toBe(-32001);
+    },
+  );
 
   test('is answered with the whole task, read from the agent, or the message, where it ends in time', async () => {
     const id = `task-${++tasks}`;

@@ -13,7 +13,7 @@ import { chooseReplica, lookedAt, ownerOf, requireEnabled } from './choose.ts';
 import { replicaWith } from './find-task.ts';
 import { isRaw } from './interfaces.ts';
 import { answerList } from './list.ts';
-import { answerLong, mayOutlast, notePace } from './long-send.ts';
+import { answerLong, answerOutlasted, mayOutlast, notePace } from './long-send.ts';
 import { placePush } from './push-bind.ts';
 import { Undelivered, judge } from './reach.ts';
 import { type Relaying, askRaw, relayWhole } from './relay.ts';
@@ -136,7 +136,7 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     judge(work, replica.id, exchange, undefined);
   } catch (thrown) {
     judge(work, replica.id, exchange, thrown);
-    throw thrown;
+    if (answering.take !== undefined || !(await answerOutlasted(answering, relaying, thrown))) throw thrown;
   } finally {
     notePace(answering, replica.id, performance.now() - startedAt);
   }

@@ -1,17 +1,18 @@
 /**
  * Sends that wait for the end of their task, at a replica that has been slow before and streams: such a send goes out as a stream, so that its task is known before it
- * ends, and is answered with the task as it stands where that outlasts the agent's timeout. The answer is the agent's own task, read from it.
+ * ends, and is answered with the task as it stands where that outlasts the agent's timeout. The answer is the agent's own task, read from it. Where nobody knew that it
+ * would take so long, an agent of 1.0 is asked for the task that has the message.
  */
 import { isConversation } from '../../core/agent.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { type Seen, endsStream, objectOf } from '../../agents/a2a/read.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
+import { asideAt } from './at-replica.ts';
 import type { AgentCall, AgentWork } from './call.ts';
 import { asResult, taskNow } from './follow.ts';
 import type { Relaying } from './relay.ts';
 import { sendResult } from './reply.ts';
-
 import { clientCall, inForm, upstreamOf } from './translated.ts';
 
 /** A part of the timeout: who answers within it is not expected to outlast the whole. */
@@ -105,4 +106,45 @@ function alarm(ms: number): { rings: Promise<'late'>; off: () => void } {
     timer = setTimeout(() => resolve('late'), Math.max(0, ms));
   });
   return { rings, off: () => clearTimeout(timer) };
+}
+
+/** So long a replica whose time is over is asked which task came of the message, ms. */
+const FIND_MS = 2_000;
+
+/** What became of a send that outlasted its time, if the replica can say. False: it cannot, and the client has nothing. */
+export async function answerOutlasted(answering: Answering, relaying: Relaying, thrown: unknown): Promise<boolean> {
+  const { exchange, response, work, finish } = answering;
+  if (!hasOutlasted(answering, thrown)) return false;
+  const found = idOfSent(answering).catch(() => undefined);
+  const late = alarm(FIND_MS);
+  const id = await Promise.race([found, late.rings.then(() => undefined)]).finally(late.off);
+  if (id === undefined) return false;
+  const result = asResult(answering, await taskNow(answering, relaying, id));
+  await relaying.learn(result);
+  work.answered = true;
+  finish();
+  sendResult(exchange, response, work.call, inForm(work.call, result));
+  return true;
+}
+
+function hasOutlasted({ exchange, response, work }: Answering, thrown: unknown): boolean {
+  const isLate = thrown instanceof GatewayError && thrown.code === 'upstream_timeout';
+  const isSend = work.call.operation === 'send' && isBlocking(work.call) && work.upstream?.version === '1.0';
+  return isLate && isSend && !exchange.gone && exchange.cut === undefined && !response.headersSent;
+}
+
+/** Among the replica's latest tasks, the one whose history has the message. */
+async function idOfSent(answering: Answering): Promise<string | undefined> {
+  const { side, work } = answering;
+  const { messageId, context } = work.call.refs;
+  const upstream = upstreamOf(asideAt(answering, work.replica!));
+  const params = { pageSize: 100, historyLength: 20, ...(context !== undefined && { contextId: context }) };
+  const answer = await side.translator.translate({ version: '1.0', operation: 'list', params }, upstream);
+  const { tasks } = ('result' in answer ? objectOf(answer.result) : undefined) ?? {};
+  const hasSent = (task: unknown): boolean => {
+    const { history } = objectOf(task) ?? {};
+    return Array.isArray(history) && history.some((message) => objectOf(message)?.messageId === messageId);
+  };
+  const id = Array.isArray(tasks) ? objectOf(tasks.find(hasSent))?.id : undefined;
+  return typeof id === 'string' ? id : undefined;
 }
