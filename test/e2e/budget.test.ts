@@ -74,7 +74,7 @@ async function untilDecided(running: Signalbox, options: AskOptions): Promise<An
     const answer = await askBox(running, dispatcher, options);
     if (answer.code !== 'budget_reserved') return answer;
     expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(5);
-    await delay(50);
+    await delay(150);
   }
 }
 
@@ -114,7 +114,7 @@ describe('no more than the budget is ever billed', () => {
   ])('%s', async (_, options, more) => {
     const limit = limitFor(options);
     const running = await begin({ workers: 4, budget: hard(limit), ...more });
-    const answers = await Promise.all(Array.from({ length: 300 }, () => untilDecided(running, options)));
+    const answers = await Promise.all(Array.from({ length: 200 }, () => untilDecided(running, options)));
     const served = answers.filter(({ status }) => status === 200).length;
     expect(served).toBeLessThanOrEqual(100);
     expect(served).toBeGreaterThanOrEqual(90);
@@ -129,7 +129,7 @@ describe('no more than the budget is ever billed', () => {
     const limit = 40 * boundOf(options, 100);
     const running = await begin({ workers: 4, budget: hard(limit), model: ', capabilities: [reasoning]' });
     await Promise.all(
-      Array.from({ length: 300 }, (_, index) => {
+      Array.from({ length: 200 }, (_, index) => {
         const leaves = index % 3 === 0 ? {} : { leaveMs: 5 + ((index * 37) % 500) };
         return untilDecided(running, { ...options, stream: index % 2 === 0, ...leaves });
       }),
