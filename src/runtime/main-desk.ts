@@ -5,7 +5,8 @@ import type { VouchedPerson } from '../core/person.ts';
 import type { PriceState } from '../core/price.ts';
 import type { EndUserPlace } from '../policy/end-user-places.ts';
 import type { AdmitPerson, AdmittedPerson } from '../policy/jwt.ts';
-import type { PriceRequest, ToMain, ToWorker } from './messages.ts';
+import { batched } from './batched.ts';
+import type { AgentAsked, PriceRequest, ToMain, ToWorker } from './messages.ts';
 
 export interface MainDesk {
   askPrice: (request: PriceRequest) => Promise<PriceState>;
@@ -16,7 +17,7 @@ export interface MainDesk {
     price: (message: Extract<ToWorker, { type: 'price' }>) => void;
     end_user: (message: Extract<ToWorker, { type: 'end_user' }>) => void;
     person: (message: Extract<ToWorker, { type: 'person' }>) => void;
-    agent_answer: (message: Extract<ToWorker, { type: 'agent_answer' }>) => void;
+    agent_answers: (message: Extract<ToWorker, { type: 'agent_answers' }>) => void;
   };
 }
 
@@ -26,7 +27,8 @@ export function createMainDesk(post: (message: ToMain) => void): MainDesk {
     post({ type: 'person_request', id, person }),
   );
   const endUsers = createQueue<string, EndUserPlace>((id, endUser) => post({ type: 'end_user_request', id, endUser }));
-  const agents = createQueue<AgentQuestion, unknown>((id, question) => post({ type: 'agent_question', id, question }));
+  const askMain = batched<AgentAsked>((questions) => post({ type: 'agent_questions', questions }));
+  const agents = createQueue<AgentQuestion, unknown>((id, question) => askMain({ id, question }));
   return {
     askPrice: prices.ask,
     admitPerson: people.ask,
@@ -38,7 +40,9 @@ export function createMainDesk(post: (message: ToMain) => void): MainDesk {
         endUsers.answer(id, place ?? Promise.reject(new Error('main cannot tell what this end user has spent'))),
       person: ({ id, admitted, error }) =>
         people.answer(id, error === true ? Promise.reject(new Error('main cannot tell who that is')) : admitted),
-      agent_answer: ({ id, answer, error }) => agents.answer(id, error === true ? Promise.reject(storeDown()) : answer),
+      agent_answers({ answers }) {
+        for (const { id, answer, error } of answers) agents.answer(id, error === true ? Promise.reject(storeDown()) : answer);
+      },
     },
   };
 }

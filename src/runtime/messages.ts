@@ -57,8 +57,7 @@ export type ToWorker =
   | { type: 'end_user'; id: number; place?: EndUserPlace }
   /** Absent: not let in. `error`: that cannot be told now. */
   | { type: 'person'; id: number; admitted?: AdmittedPerson; error?: true }
-  /** `error`: main cannot tell now. */
-  | { type: 'agent_answer'; id: number; answer?: unknown; error?: true };
+  | { type: 'agent_answers'; answers: AgentAnswer[] };
 
 export type ToMain =
   | { type: 'booted' }
@@ -75,7 +74,19 @@ export type ToMain =
   | { type: 'end_user_request'; id: number; endUser: string }
   /** Whom a genuine token stands for. */
   | { type: 'person_request'; id: number; person: VouchedPerson }
-  | { type: 'agent_question'; id: number; question: AgentQuestion };
+  | { type: 'agent_questions'; questions: AgentAsked[] };
+
+export interface AgentAsked {
+  id: number;
+  question: AgentQuestion;
+}
+
+/** `error`: main cannot tell now. */
+export interface AgentAnswer {
+  id: number;
+  answer?: unknown;
+  error?: true;
+}
 
 /** `workerData` of a worker thread. */
 export interface WorkerBoot {

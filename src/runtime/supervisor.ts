@@ -8,7 +8,8 @@ import type { EndUserPlace } from '../policy/end-user-places.ts';
 import type { AdmitPerson } from '../policy/jwt.ts';
 import type { DirectoryNews } from './directory-desk.ts';
 import type { JournalPosition } from './journal.ts';
-import type { ListenAddress, Log, PriceRequest, ToMain, WorkerBoot, WorkerStatus } from './messages.ts';
+import { batched } from './batched.ts';
+import type { AgentAnswer, AgentAsked, ListenAddress, Log, PriceRequest, ToMain, WorkerBoot, WorkerStatus } from './messages.ts';
 import type { SharedOverview } from './shared-state.ts';
 import { StartError, errorText } from './start-error.ts';
 import { type WorkerThread, startThread } from './worker-thread.ts';
@@ -202,11 +203,16 @@ function receive(message: ToMain, thread: WorkerThread, options: SupervisorOptio
       (admitted) => thread.post({ type: 'person', id, ...(admitted !== undefined && { admitted }) }),
       () => thread.post({ type: 'person', id, error: true }),
     );
-  } else if (message.type === 'agent_question') {
-    const { id, question } = message;
-    options.askAgents(question).then(
-      (answer) => thread.post({ type: 'agent_answer', id, answer }),
-      () => thread.post({ type: 'agent_answer', id, error: true }),
+  } else if (message.type === 'agent_questions') answerAll(message.questions, thread, options);
+}
+
+/** Each as soon as it is known: some wait for others' calls. */
+function answerAll(questions: readonly AgentAsked[], thread: WorkerThread, { askAgents }: SupervisorOptions): void {
+  const tell = batched<AgentAnswer>((answers) => thread.post({ type: 'agent_answers', answers }));
+  for (const { id, question } of questions) {
+    askAgents(question).then(
+      (answer) => tell({ id, answer }),
+      () => tell({ id, error: true }),
     );
   }
 }
