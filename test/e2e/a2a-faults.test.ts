@@ -119,9 +119,9 @@ describe('requests', () => {
 
   test('a version that nobody speaks', async () => {
     const answer = await send('one', {}, { headers: { 'a2a-version': '99.0' } });
-    expect(answer.body.error).toMatchObject({
-      code: -32009,
-      data: [{ reason: 'VERSION_NOT_SUPPORTED', domain: 'a2a-protocol.org' }],
+    expect(answer.body).toMatchObject({
+      id: 1,
+      error: { code: -32009, data: [{ reason: 'VERSION_NOT_SUPPORTED', domain: 'a2a-protocol.org' }] },
     });
     expect((await send('one', {}, { headers: { 'a2a-version': '1.0.1' } })).body.result).toBeDefined();
   });

@@ -323,7 +323,7 @@ export function faultsOfError({ place, status, headers, body }: Answer, name: Er
     [typeof error['message'] === 'string' && error['message'] !== '', 'no message'],
     [isRpc || status === wanted.status, `status ${status}`],
     [!isRpc || (body['jsonrpc'] === '2.0' && !('result' in body)), 'no JSON-RPC error response'],
-    [!isRpc || body['id'] === RPC_ID || (name === 'VersionNotSupported' && body['id'] === null), `id ${String(body['id'])}`],
+    [!isRpc || body['id'] === RPC_ID, `id ${String(body['id'])}`],
     [isRpc || isBare || error['status'] === wanted.grpc, `status name ${String(error['status'])}`],
     [
       place.version === '0.3' || infos.some(({ reason, domain }) => reason === wanted.reason && domain === 'a2a-protocol.org'),

@@ -88,10 +88,16 @@ export function askedBy(path: string): Asked | undefined {
   return { agent, at: 'rest', version: '1.0', path: below, below };
 }
 
-/** The version that headers or query name. Throws where nobody here speaks it. */
-export function statedVersion({ headers, query }: Pick<EdgeRequest, 'headers' | 'query'>): ProtocolVersion | undefined {
+type Stating = Pick<EdgeRequest, 'headers' | 'query'>;
+
+function nameOfVersion({ headers, query }: Stating): string | undefined {
   const header = headers['a2a-version'];
-  const named = typeof header === 'string' ? header : (new URLSearchParams(query).get('A2A-Version') ?? undefined);
+  return typeof header === 'string' ? header : (new URLSearchParams(query).get('A2A-Version') ?? undefined);
+}
+
+/** The version that headers or query name. Throws where nobody here speaks it. */
+export function statedVersion(request: Stating): ProtocolVersion | undefined {
+  const named = nameOfVersion(request);
   const version = versionNamed(named);
   if (version === null) {
     throw new ProtocolError(
@@ -103,9 +109,10 @@ export function statedVersion({ headers, query }: Pick<EdgeRequest, 'headers' | 
 }
 
 /** Reads a JSON-RPC request. `shape` learns what is known of it before anything can be wrong with the rest. */
-export function readRpc(bytes: Buffer, stated: ProtocolVersion | undefined, shape: CallShape): AgentCall {
+export function readRpc(bytes: Buffer, request: Stating, shape: CallShape): AgentCall {
+  shape.version = versionNamed(nameOfVersion(request)) ?? shape.version;
   const { id, method, params } = envelopeOf(parsed(bytes), shape);
-  const version = stated ?? versionOfMethod(method);
+  const version = statedVersion(request) ?? versionOfMethod(method);
   shape.version = version;
   const operation = operationOf(version, method);
   if (operation === undefined) {

@@ -15,7 +15,7 @@ import { type Exchange, beginExchange, factOf, noteFailure } from '../exchange.t
 import type { Plane } from '../plane.ts';
 import { A2A } from '../surface.ts';
 import { callAgent } from './call-agent.ts';
-import { type AgentWork, type Asked, type CallShape, readRest, readRpc, statedVersion } from './call.ts';
+import { type AgentCall, type AgentWork, type Asked, type CallShape, readRest, readRpc, statedVersion } from './call.ts';
 import { lookedAt } from './choose.ts';
 import { sendCard } from './card-route.ts';
 import { sendError } from './reply.ts';
@@ -65,17 +65,23 @@ async function serve(serving: Serving): Promise<void> {
   await admitCaller(exchange);
   const view = agentOf(exchange, side, asked.agent);
   if (asked.at === 'card') return sendCard(exchange, response, await lookedAt(side, view));
-  const stated = statedVersion(request);
-  if (stated !== undefined) shape.version = stated;
   const bytes = await readBytes(exchange, request);
-  const call =
-    asked.at === 'rpc' ? readRpc(bytes, stated, shape) : readRest({ ...asked, version: shape.version }, request, bytes);
+  const call = asked.at === 'rpc' ? readRpc(bytes, request, shape) : readStated(asked, request, { bytes, shape });
   Object.assign(shape, { streams: call.streams, version: call.version });
   exchange.stream = call.streams;
   exchange.endUser = endUserOf(exchange);
   const work: AgentWork = { view, call, verdicts: [] };
   exchange.agentWork = work;
   await callAgent(serving, work);
+}
+
+function readStated(
+  asked: Extract<Asked, { at: 'rest' }>,
+  request: EdgeRequest,
+  { bytes, shape }: { bytes: Buffer; shape: CallShape },
+): AgentCall {
+  shape.version = statedVersion(request) ?? asked.version;
+  return readRest({ ...asked, version: shape.version }, request, bytes);
 }
 
 /** The agent, if the caller may use it; what is not there and what is not his look alike. */
