@@ -367,7 +367,9 @@ export interface JsonSchema {
   required?: string[];
 }
 
-/** JSON Schema (2020-12) of the file as it is written, for editors. */
-export function jsonSchema(): JsonSchema {
-  return z.toJSONSchema(configSchema, { io: 'input' }) as JsonSchema;
+let made: JsonSchema | undefined;
+
+/** JSON Schema (2020-12) of the file as it is written, for editors. Made once, and read only. */
+export function jsonSchema(): Readonly<JsonSchema> {
+  return (made ??= z.toJSONSchema(configSchema, { io: 'input' }) as JsonSchema);
 }
