@@ -46,11 +46,10 @@ function counted({ behind }: Exchange): { call: true } | { lease: true } {
   return behind === undefined ? { call: true } : { lease: true };
 }
 
-/** Requests and calls at once of a caller who only reads what the control plane knows. Answers how the place is given back. Throws rate_limited. */
-export async function admitReader(plane: Plane, caller: Caller): Promise<() => void> {
-  const acquired = await plane.limiter.acquire(demandsOf(caller.rules, { call: true }));
+/** Requests of a caller who only reads what the control plane knows; that is over at once. Throws rate_limited. */
+export async function admitReader(plane: Plane, caller: Caller): Promise<void> {
+  const acquired = await plane.limiter.acquire(demandsOf(caller.rules, { call: true, lease: false }));
   if (!acquired.ok) throw refusalOf(plane, acquired);
-  return () => plane.limiter.release([acquired.grant]);
 }
 
 /** An agent's own limits, over all its callers, and the end user's. Throws rate_limited, store_down. */

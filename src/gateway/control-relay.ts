@@ -72,16 +72,14 @@ function createRelay(plane: Plane, socketPath: string): Route['handle'] {
   return async (request, response) => {
     const sender = hasBody(request) ? senderOf(plane, request.headers) : 'stranger';
     const bytes = sender === 'stranger' ? 0 : bodySize(request);
-    let leave = (): void => undefined;
     const give = held(sender === 'admin_key' ? 0 : bytes, request.clientIp);
     try {
       const body = bytes === 0 ? undefined : await request.body();
       const caller = await readerOf(plane, request);
-      if (caller !== undefined) leave = await admitReader(plane, caller);
+      if (caller !== undefined) await admitReader(plane, caller);
       const grants = caller && JSON.stringify({ key: caller.key.id, grants: agentGrantsOf(caller) });
       await relay({ plane, socketPath, body, grants }, request, response);
     } finally {
-      leave();
       give();
     }
   };

@@ -5,7 +5,7 @@ import type { Demand } from './limiter.ts';
 export interface Wanted {
   /** One request, and one of those that may be under way at once. */
   call?: boolean;
-  /** Only that: the request has been counted before. */
+  /** One of those that may be under way at once, without a request: it has been counted before. False beside `call`: the request alone. */
   lease?: boolean;
   /** About so many tokens. */
   tokens?: number | undefined;

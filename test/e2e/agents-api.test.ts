@@ -432,7 +432,7 @@ describe('finding', () => {
     expect([status, JSON.stringify(body)]).toEqual([400, expect.stringContaining('agents')]);
   });
 
-  test('limits of a key hold for reading too, and its places come back', async () => {
+  test('requests of a key are limited in reading too; calls at once are not', async () => {
     const { body } = await box.admin('POST', '/admin/v1/keys', {
       name: 'slowly',
       agents: ['*'],
