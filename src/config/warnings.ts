@@ -26,12 +26,12 @@ function doubledVersionPaths(root: Tree, catalog: Catalog): ConfigIssue[] {
 
 function grantsOfNothing(root: Tree): ConfigIssue[] {
   const names = selectTexts(root, 'models.*.name').map(({ text }) => text);
-  const idle = (pattern: string) => selectTexts(root, pattern).filter(({ text }) => !names.some((name) => overlaps(text, name)));
-  const issues = (pattern: string, verb: string) =>
-    idle(pattern).map(({ node, path, text }) =>
-      issueAt(node.place, path, `${verb} no model that is configured`, nearest(text, names)),
-    );
-  return [...issues('keys.*.models.*', 'grants'), ...issues('guards.*.models.*', 'names')];
+  const issues = (pattern: string, verb: string, known: readonly string[]) =>
+    selectTexts(root, pattern)
+      .filter(({ text }) => !known.some((name) => overlaps(text, name)))
+      .map(({ node, path, text }) => issueAt(node.place, path, `${verb} no model that is configured`, nearest(text, names)));
+  // To guards agents are models too, and the API may know more of them than the file.
+  return [...issues('keys.*.models.*', 'grants', names), ...issues('guards.*.models.*', 'names', [...names, 'a2a/*'])];
 }
 
 /** Whether any name can match both, each a name or a `prefix*`. */

@@ -60,13 +60,12 @@ export async function deliverHeld(exchange: Exchange, held: HeldStream, response
 
 /** The stage, with what it gives the client kept for the guards that look at it afterwards; the very stage where there are none. */
 export function observed(exchange: Exchange, stage: StreamStage): { stage: StreamStage; judge: () => void } {
-  const guards = guardsOf(exchange, 'response');
-  if (guards.length === 0) return { stage, judge: () => {} };
-  const kept = keep(exchange);
+  const observer = observerOf(exchange);
+  if (observer === undefined) return { stage, judge: () => {} };
   return {
     stage: {
-      push: (chunk) => kept.see(stage.push(chunk)),
-      end: () => kept.see(stage.end()),
+      push: (chunk) => observer.see(stage.push(chunk)),
+      end: () => observer.see(stage.end()),
       fail: (error) => stage.fail(error),
       get state() {
         return stage.state;
@@ -78,6 +77,24 @@ export function observed(exchange: Exchange, stage: StreamStage): { stage: Strea
         return stage.atBoundary;
       },
     },
+    judge: observer.judge,
+  };
+}
+
+export interface Observer {
+  /** What the client gets; answers the same. */
+  see: <Part extends Buffer | string | undefined>(part: Part) => Part;
+  /** At the end; once. */
+  judge: () => void;
+}
+
+/** Keeps what the client gets for the guards that look at it afterwards. Undefined: there are none. */
+export function observerOf(exchange: Exchange): Observer | undefined {
+  const guards = guardsOf(exchange, 'response');
+  if (guards.length === 0) return undefined;
+  const kept = keep(exchange);
+  return {
+    see: kept.see,
     judge: () => {
       for (const guard of guards) noteVerdict(exchange, { name: guard.name, stage: 'response', verdict: 'observed', ms: 0 });
       // Nobody waits for it: the answer is sent, and the exchange must not be held open for a verdict that changes nothing.
@@ -89,7 +106,7 @@ export function observed(exchange: Exchange, stage: StreamStage): { stage: Strea
 interface Kept {
   held: HeldBytes;
   cut: boolean;
-  see: <Part extends Buffer | string | undefined>(part: Part) => Part;
+  see: Observer['see'];
 }
 
 function keep(exchange: Exchange): Kept {
@@ -118,9 +135,9 @@ function keep(exchange: Exchange): Kept {
 
 /** What a guard would have stopped becomes an event. Never rejects. */
 async function judgeAll(exchange: Exchange, guards: readonly Guard[], { held, cut }: Kept): Promise<void> {
-  const { plane, caller, resolved } = exchange;
+  const { plane, caller, resolved, askedModel } = exchange;
   const bytes = held.take();
-  const about = { exchange: exchange.id, model: resolved?.model.name ?? '' };
+  const about = { exchange: exchange.id, model: resolved?.model.name ?? askedModel ?? '' };
   const scope = caller === undefined ? undefined : (`key:${caller.key.id}` as const);
   for (const guard of guards) {
     try {

@@ -30,14 +30,20 @@ export function createWebhookGuard(settings: GuardSettings): Guard {
   };
 }
 
-function concerns({ models, keys }: GuardSettings, { resolved, caller }: Exchange): boolean {
-  const name = resolved?.name ?? '';
+function concerns({ models, keys }: GuardSettings, exchange: Exchange): boolean {
+  const { caller } = exchange;
+  const name = modelNameOf(exchange) ?? '';
   const model =
     models === undefined || models.some((each) => (each.endsWith('*') ? name.startsWith(each.slice(0, -1)) : each === name));
   if (!model || keys === undefined) return model;
   if (caller === undefined) return false;
   // A child that its holder makes must not lead past what judges its parent.
   return [caller.key, ...caller.ancestors].some(({ id, name }) => keys.includes(id) || keys.includes(name));
+}
+
+/** Agents are models under the very name by which they are asked. */
+function modelNameOf({ resolved, askedModel }: Exchange): string | undefined {
+  return resolved?.name ?? askedModel;
 }
 
 interface Asked {
@@ -100,13 +106,14 @@ function isJson(bytes: Buffer, stage: Judged['stage']): boolean {
 }
 
 /** What a guard learns of the exchange beside the body: who asks for what. No credential, no header. */
-function describe({ id, request, surface, resolved, caller, stream, target, trace }: Exchange): object {
+function describe(exchange: Exchange): object {
+  const { id, request, surface, caller, stream, target, trace } = exchange;
   return {
     id,
     request_id: request.id,
     trace_id: trace.traceId,
     surface: surface.name,
-    model: resolved?.name,
+    model: modelNameOf(exchange),
     stream,
     client_ip: request.clientIp,
     ...(caller !== undefined && describeCaller(caller)),

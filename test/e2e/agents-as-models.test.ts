@@ -69,6 +69,7 @@ beforeAll(async () => {
       { name: 'dear', url: agent.url, health, cost_per_request: 0.6, budget: { limit_usd: 1, window: 'day' } },
       { name: 'off', url: agent.url, health, enabled: false },
       { name: 'dead', url: 'http://127.0.0.1:9', health },
+      { name: 'brief', url: `${agent.url}/plain`, health, timeout_ms: 1_000 },
     ],
     { workers: 2 },
   );
@@ -120,7 +121,7 @@ describe('answers', () => {
     expect(response.headers.get('x-a2a-context-id')).toBe(`context-of-task-${tasks}`);
     expect(response.headers.get('x-a2a-task-state')).toBe('completed');
     // Agents report no usage, and none is made up.
-    expect(data.usage ?? { total_tokens: 0 }).toMatchObject({ total_tokens: 0 });
+    expect(data.usage).toBeUndefined();
   });
 
   test('of a chat, streamed, without what the agent says of its work', async () => {
@@ -219,10 +220,29 @@ describe('what is asked', () => {
       expect(next.status).toBe(200);
       expect(asked().rpc!.params).toMatchObject({ message: { contextId: context, parts: [{ text: 'and now?' }] } });
     }
+    const path = '/v1/messages';
+    expect((await raw({ model: 'a2a/one', messages, metadata: { a2a_context_id: context } }, { path })).status).toBe(200);
+    expect(asked().rpc!.params).toMatchObject({ message: { contextId: context, parts: [{ text: 'and now?' }] } });
+    expect((await raw({ model: 'a2a/one', messages, metadata: { a2a_task_id: 'task-of-nobody' } }, { path })).status).toBe(400);
+    expect((await raw({ model: 'a2a/one', messages, metadata: { a2a_task_id: { a: 1 } } }, { path })).status).toBe(400);
     const foreign = await raw({ model: 'a2a/one', messages, metadata: { a2a_context_id: context } }, { key: 'OTHER_KEY' });
     const absent = await raw({ model: 'a2a/one', messages, metadata: { a2a_task_id: 'task-of-nobody' } });
     expect([foreign.status, absent.status]).toEqual([400, 400]);
     expect(foreign.body.error!.message).toBe(absent.body.error!.message);
+  });
+
+  test('of a conversation whose name is empty is all of it', async () => {
+    const messages = [...hello, { role: 'assistant', content: 'hi' }, { role: 'user', content: 'and now?' }];
+    await raw({ model: 'a2a/one', messages, metadata: { a2a_context_id: '' } });
+    expect(partsIn(asked())[0]!.text).toBe('user: hello\n\nassistant: hi\n\nuser: and now?');
+  });
+
+  test('without a word of the user are the instructions; with no word at all nothing is asked', async () => {
+    await raw({ model: 'a2a/one', messages: [{ role: 'system', content: 'Report.' }] });
+    expect(partsIn(asked())).toEqual([{ text: 'Report.' }]);
+    agent.calls.splice(0);
+    const { status } = await raw({ model: 'a2a/one', messages: [] });
+    expect([status, agent.asked().length]).toEqual([400, 0]);
   });
 
   test('a task that waits for an answer gets it', async () => {
@@ -243,7 +263,38 @@ describe('what is asked', () => {
     expect(second.body).toMatchObject({ choices: [{ message: { content: 'to Bern' } }] });
   });
 
-  test('images and files go along, tools do not', async () => {
+  test('of a conversation that goes on is what was said since its last answer; there must be something', async () => {
+    const context = (await raw({ model: 'a2a/one' })).headers.get('x-a2a-context-id')!;
+    const said = [...hello, { role: 'assistant', content: 'hi' }];
+    const more = [
+      { role: 'user', content: 'and now?' },
+      { role: 'user', content: 'or then?' },
+    ];
+    const metadata = { a2a_context_id: context };
+    expect((await raw({ model: 'a2a/one', messages: [...said, ...more], metadata })).status).toBe(200);
+    expect(partsIn(asked())).toEqual([{ text: 'and now?' }, { text: 'or then?' }]);
+    expect((await raw({ model: 'a2a/one', messages: said, metadata })).status).toBe(400);
+  });
+
+  test('what an agent does not get is told, or refused where that would be another answer', async () => {
+    const told = await raw({ model: 'a2a/one', temperature: 0.1, n: 1, stop: ['x'], user: 'ann', logprobs: false, tools: [] });
+    expect(told.status).toBe(200);
+    const names = told.headers.get('x-signalbox-warnings')!.split('; ');
+    expect(names.map((each) => each.split(':')[0])).toEqual(['max_tokens', 'temperature', 'stop']);
+    expect((await raw({ model: 'a2a/one' }, { path: '/v1/messages' })).headers.get('x-signalbox-warnings')).toBeNull();
+    const tools = [{ type: 'function', function: { name: 'f', parameters: {} } }];
+    for (const more of [
+      { n: 2 },
+      { logprobs: true },
+      { tools, tool_choice: 'required' },
+      { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: {} } } },
+    ]) {
+      const { status, body } = await raw({ model: 'a2a/one', ...more });
+      expect([status, body.error!.code]).toEqual([400, 'unsupported_parameter']);
+    }
+  });
+
+  test('images and files go along, those of earlier turns too; tools do not', async () => {
     const url = 'https://example.com/a.png';
     const content = [
       { type: 'text', text: 'what is it?' },
@@ -254,11 +305,98 @@ describe('what is asked', () => {
     const { status, headers } = await raw({ model: 'a2a/plain', messages: [{ role: 'user', content }], tools });
     expect(status).toBe(200);
     expect(headers.get('x-signalbox-warnings')).toContain('tools');
-    expect(partsIn(asked())).toEqual([
-      { text: 'what is it?' },
-      expect.objectContaining({ url }),
-      expect.objectContaining({ raw: 'AAAA', mediaType: 'image/png' }),
-    ]);
+    const images = [expect.objectContaining({ url }), expect.objectContaining({ raw: 'AAAA', mediaType: 'image/png' })];
+    expect(partsIn(asked())).toEqual([{ text: 'what is it?' }, ...images]);
+    const messages = [
+      { role: 'user', content },
+      { role: 'assistant', content: 'a hat' },
+      { role: 'user', content: 'whose?' },
+    ];
+    await raw({ model: 'a2a/plain', messages });
+    const text = 'user: what is it?\n\nassistant: a hat\n\nuser: whose?';
+    expect(partsIn(asked())).toEqual([expect.objectContaining({ text }), ...images]);
+  });
+});
+
+describe('work that takes longer', () => {
+  const whole = 'one two three';
+  const artifacts = [artifact(whole)];
+
+  /** Says `one `, and breaks off; the task goes on. */
+  const breaking =
+    (id: string, end: (response: Parameters<Script>[1]) => unknown): Script =>
+    (call, response) => {
+      const ids = { taskId: id, contextId: 'c-long' };
+      const event = stream(call, response);
+      if (call.rpc!.method === 'SendStreamingMessage') {
+        event({ task: { ...taskOf(id, 'TASK_STATE_WORKING'), contextId: 'c-long' } });
+        event({ artifactUpdate: { ...ids, artifact: artifact('one ') } });
+        setTimeout(() => void end(response), 50);
+        return;
+      }
+      event({ task: { ...taskOf(id, 'TASK_STATE_WORKING', { artifacts: [artifact('one two ')] }), contextId: 'c-long' } });
+      event({ artifactUpdate: { ...ids, artifact: artifact('three'), append: true } });
+      event({ statusUpdate: { ...ids, status: { state: 'TASK_STATE_COMPLETED' } } });
+      response.end();
+    };
+
+  test.each([
+    ['breaks off', 'long-a', (response: Parameters<Script>[1]) => response.destroy()],
+    ['ends before its task', 'long-b', (response: Parameters<Script>[1]) => response.end()],
+  ])('a stream that %s is taken up where it stands', async (_, id, end) => {
+    agent.play(soundly(breaking(`${id}-1`, end)));
+    const { choices } = await openai.chat.completions.create({ model: 'a2a/one', messages: hello });
+    expect(choices[0]!.message.content).toBe(whole);
+    agent.play(soundly(breaking(`${id}-2`, end)));
+    const pieces: string[] = [];
+    for await (const chunk of await openai.chat.completions.create({ model: 'a2a/one', messages: hello, stream: true }))
+      pieces.push(chunk.choices[0]?.delta.content ?? '');
+    expect(pieces.filter((piece) => piece !== '')).toEqual(['one ', 'two ', 'three']);
+  });
+
+  test('a task that is answered while it works is waited for', async () => {
+    let asks = 0;
+    agent.play(
+      soundly((call, response) => {
+        if (call.rpc!.method === 'SendMessage')
+          return result(call, response, { task: taskOf('slow', 'TASK_STATE_WORKING', { artifacts: [artifact('one ')] }) });
+        if (call.rpc!.method !== 'GetTask') return failure(call, response, -32004);
+        if (++asks < 3)
+          return result(call, response, taskOf('slow', 'TASK_STATE_WORKING', { artifacts: [artifact('one two ')] }));
+        return result(call, response, taskOf('slow', undefined, { artifacts }));
+      }),
+    );
+    const { choices } = await openai.chat.completions.create({ model: 'a2a/plain', messages: hello });
+    expect([choices[0]!.message.content, asks]).toEqual([whole, 3]);
+  });
+
+  test('a task without an end is told of once the time is over', async () => {
+    agent.play(
+      soundly((call, response) => {
+        if (call.rpc!.method === 'SendMessage')
+          return result(call, response, { task: taskOf('endless-2', 'TASK_STATE_WORKING') });
+        if (call.rpc!.method !== 'GetTask') return failure(call, response, -32004);
+        return result(call, response, taskOf('endless-2', 'TASK_STATE_WORKING'));
+      }),
+    );
+    const { status, headers, body } = await raw({ model: 'a2a/brief' });
+    expect([status, headers.get('x-should-retry')]).toEqual([504, 'false']);
+    expect(body.error!.message).toContain('endless-2');
+    expect(agent.asked('SendMessage')).toHaveLength(1);
+  });
+
+  test('what waits for its caller is an answer, though its stream stays open', async () => {
+    agent.play(
+      soundly((call, response) => {
+        const status = { state: 'TASK_STATE_INPUT_REQUIRED', message: { parts: [{ text: 'Where to?' }] } };
+        const event = stream(call, response);
+        event({ task: taskOf(`task-${++tasks}`, 'TASK_STATE_WORKING') });
+        event({ statusUpdate: { taskId: `task-${tasks}`, contextId: `context-of-task-${tasks}`, status } });
+      }),
+    );
+    const { data, response } = await openai.chat.completions.create({ model: 'a2a/one', messages: hello }).withResponse();
+    expect(data.choices[0]!.message.content).toBe('Where to?');
+    expect(response.headers.get('x-a2a-task-state')).toBe('input-required');
   });
 });
 
@@ -291,7 +429,7 @@ describe('what goes wrong', () => {
     );
   });
 
-  test('a stream that breaks for good is not cut in silence', async () => {
+  test('a stream that breaks for good is not cut in silence, and nobody has its work done again', async () => {
     agent.play(
       soundly((call, response) => {
         if (call.rpc!.method !== 'SendStreamingMessage') return failure(call, response, -32001);
@@ -304,6 +442,10 @@ describe('what goes wrong', () => {
       for await (const _ of await openai.chat.completions.create({ model: 'a2a/one', messages: hello, stream: true }));
     };
     await expect(streamed()).rejects.toThrow();
+    agent.calls.splice(0);
+    const retrying = new OpenAI({ baseURL: `${box.box.url}/v1`, apiKey: AGENT_KEYS.KEY, maxRetries: 2 });
+    await expect(retrying.chat.completions.create({ model: 'a2a/one', messages: hello })).rejects.toMatchObject({ status: 502 });
+    expect(agent.asked('SendStreamingMessage')).toHaveLength(1);
   });
 
   test('disabled by force, an agent ends its streams with the reason', async () => {
@@ -361,6 +503,14 @@ test('a key sees the agents that it may call among its models', async () => {
     return models.data.map(({ id }) => id).filter((id) => id.startsWith('a2a/'));
   };
   expect(await shown('NARROW_KEY')).toEqual(['a2a/one']);
-  expect((await shown('KEY')).toSorted()).toEqual(['a2a/dead', 'a2a/dear', 'a2a/hidden', 'a2a/off', 'a2a/one', 'a2a/plain']);
+  expect((await shown('KEY')).toSorted()).toEqual([
+    'a2a/brief',
+    'a2a/dead',
+    'a2a/dear',
+    'a2a/hidden',
+    'a2a/off',
+    'a2a/one',
+    'a2a/plain',
+  ]);
   expect(await openai.models.retrieve('a2a/one')).toMatchObject({ id: 'a2a/one', object: 'model' });
 });

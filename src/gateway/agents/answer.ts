@@ -19,7 +19,8 @@ import { Undelivered, judge } from './reach.ts';
 import { type Relaying, askRaw, relayWhole } from './relay.ts';
 import { answerStream } from './streams.ts';
 import type { AgentSide } from './side.ts';
-import { answerExtendedCard, resultsOf, translateWhole } from './translated.ts';
+import { answerExtendedCard, translateWhole } from './translated.ts';
+import { resultsOf } from './until-done.ts';
 
 export interface Answering {
   exchange: Exchange;

@@ -78,7 +78,8 @@ export function errorEvent(shape: CallShape, thrown: unknown): string {
   return `data: ${JSON.stringify(body)}\n\n`;
 }
 
-function streamHead(exchange: Exchange): OutgoingHttpHeaders {
+/** The head of a stream. */
+export function streamHead(exchange: Exchange): OutgoingHttpHeaders {
   return {
     ...exchangeHeaders(exchange),
     'content-type': 'text/event-stream',

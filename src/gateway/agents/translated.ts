@@ -1,7 +1,7 @@
 /** Calls to an agent that speaks another version, or over another binding, than the caller. */
 import { toGatewayError } from '../../core/errors.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
-import { endsStream, objectOf } from '../../agents/a2a/read.ts';
+import { objectOf } from '../../agents/a2a/read.ts';
 import { eventToRest, paramsFromRest, resultToRest } from '../../agents/a2a/rest03.ts';
 import type { ClientCall, TranslatedAnswer, Upstream } from '../../agents/a2a/translate.ts';
 import { rewriteCard } from '../../agents/card-rewrite.ts';
@@ -71,27 +71,6 @@ export function eventInForm({ form, version }: AgentCall, event: unknown): unkno
 /** What an answer to the call holds, as the client gets it. */
 export function toForm(call: AgentCall, told: unknown): unknown {
   return call.streams ? eventInForm(call, told) : inForm(call, told);
-}
-
-/** What a call comes to, result by result, each known everywhere before it is passed on. What goes wrong before the first is thrown here. */
-export async function resultsOf({ side, work }: Answering, relaying: Relaying): Promise<AsyncIterable<unknown>> {
-  const answer = await side.translator.translate(clientCall(work.call), upstreamOf(relaying));
-  const told = 'events' in answer ? answer.events : [answer.result];
-  const known = learning(relaying, told);
-  const first = await known.next();
-  return startingWith(first, known);
-}
-
-async function* learning(
-  relaying: Relaying,
-  results: AsyncIterable<unknown> | Iterable<unknown>,
-): AsyncGenerator<unknown, void, undefined> {
-  for await (const result of results) {
-    relaying.work.answered = true;
-    const seen = await relaying.learn(result);
-    if (seen !== undefined && endsStream(seen)) relaying.finish();
-    yield result;
-  }
 }
 
 /** The rest behind what was taken from it already. */

@@ -1,0 +1,95 @@
+/**
+ * What a call comes to, result by result, until its task has ended or waits for its caller: for callers who know of no tasks, and could not ask again. Where the agent
+ * breaks off, or answers with a task that it still works on, the task is taken up where it stands.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { endsStream, isTerminal } from '../../agents/a2a/read.ts';
+import { backoffMs } from '../../agents/backoff.ts';
+import { isConversation } from '../../core/agent.ts';
+import { GatewayError } from '../../core/errors.ts';
+import type { Answering } from './answer.ts';
+import type { AgentWork } from './call.ts';
+import { taskFromNow } from './follow.ts';
+import { Undelivered, judge } from './reach.ts';
+import type { Relaying } from './relay.ts';
+import { clientCall, startingWith, upstreamOf } from './translated.ts';
+
+/** Each result is known everywhere before it is passed on. What goes wrong before the first is thrown here. */
+export async function resultsOf(answering: Answering, relaying: Relaying): Promise<AsyncIterable<unknown>> {
+  const { side, work } = answering;
+  const answer = await side.translator.translate(clientCall(work.call), upstreamOf(relaying));
+  const results = untilDone(answering, relaying, 'events' in answer ? answer.events : [answer.result]);
+  return startingWith(await results.next(), results);
+}
+
+const BREAKS = 3;
+/** Of pauses between two looks at a task that goes on. */
+const LONGEST_STEP = 4;
+
+/** Throws what it broke off with, upstream_incomplete, upstream_timeout. */
+async function* untilDone(answering: Answering, relaying: Relaying, first: Results): AsyncGenerator<unknown, void, undefined> {
+  const { exchange, work } = answering;
+  let results = first;
+  let openSinceMs: number | undefined;
+  for (let round = 1, breaks = 0; ; round++) {
+    const { isDone, broken } = yield* learned(relaying, results);
+    if (isDone) return;
+    if (broken === undefined) requireTime(work, (openSinceMs ??= performance.now()));
+    else {
+      if (!mayGoOn(answering, broken) || ++breaks > BREAKS) throw round === 1 ? broken : lastWord(broken);
+      judge(work, work.replica!.id, exchange, broken);
+    }
+    await sleep(backoffMs(Math.min(round, LONGEST_STEP), exchange.plane.random));
+    if (exchange.gone || exchange.cut !== undefined) throw exchange.cut ?? new GatewayError('client_gone');
+    results = taskFromNow(answering, relaying, work.task!);
+  }
+}
+
+type Results = AsyncIterable<unknown> | Iterable<unknown>;
+
+/** Results as they are learnt, and how they ended. */
+async function* learned(
+  { work, learn, finish }: Relaying,
+  results: Results,
+): AsyncGenerator<unknown, { isDone: boolean; broken?: unknown }, undefined> {
+  let isDone = false;
+  try {
+    for await (const result of results) {
+      work.answered = true;
+      const seen = await learn(result);
+      isDone ||= seen !== undefined && endsStream(seen);
+      if (isDone) finish();
+      yield result;
+      // Whoever waits for its caller may leave the stream open.
+      if (isDone && !isTerminal(seen?.state)) break;
+    }
+    return { isDone };
+  } catch (thrown) {
+    return isDone ? { isDone } : { isDone, broken: thrown };
+  }
+}
+
+/** Whatever kept us from a task that was begun: it must not look like work that nobody took. */
+function lastWord(broken: unknown): unknown {
+  const isOurs = broken instanceof GatewayError && !broken.code.startsWith('upstream_');
+  return isOurs ? broken : new GatewayError('upstream_incomplete', { cause: broken });
+}
+
+/** The agent's timeout holds for the time in which there is nothing to do but look again. */
+function requireTime({ task, view: { name, config } }: AgentWork, sinceMs: number): void {
+  if (!isTask(task)) throw new GatewayError('upstream_incomplete');
+  if (performance.now() - sinceMs < config.timeoutMs) return;
+  const message = `The agent \`${name}\` still works on the task ${JSON.stringify(task.slice(0, 128))}; ask for it at /a2a/${name}`;
+  throw new GatewayError('upstream_timeout', { details: { message } });
+}
+
+/** What the agent says itself is its last word; what we say, too. */
+function mayGoOn({ exchange, work }: Answering, thrown: unknown): boolean {
+  if (exchange.gone || exchange.cut !== undefined || !isTask(work.task)) return false;
+  return thrown instanceof Undelivered || (thrown instanceof GatewayError && thrown.code.startsWith('upstream_'));
+}
+
+function isTask(task: string | undefined): task is string {
+  return task !== undefined && !isConversation(task);
+}
