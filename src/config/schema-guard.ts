@@ -19,7 +19,7 @@ const guard = z.strictObject({
     .array(text(values.grantProblem))
     .min(1)
     .exactOptional()
-    .describe('Public names, or `prefix*`, of the models it is asked about. Absent: all.'),
+    .describe('Public names, or `prefix*`, of the models it is asked about; agents are `a2a/{name}`. Absent: all.'),
   keys: z
     .array(text(values.keyNameProblem))
     .min(1)

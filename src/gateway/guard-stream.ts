@@ -135,9 +135,9 @@ function keep(exchange: Exchange): Kept {
 
 /** What a guard would have stopped becomes an event. Never rejects. */
 async function judgeAll(exchange: Exchange, guards: readonly Guard[], { held, cut }: Kept): Promise<void> {
-  const { plane, caller, resolved, askedModel } = exchange;
+  const { plane, caller, resolved, agentWork } = exchange;
   const bytes = held.take();
-  const about = { exchange: exchange.id, model: resolved?.model.name ?? askedModel ?? '' };
+  const about = { exchange: exchange.id, model: resolved?.model.name ?? (agentWork && `a2a/${agentWork.view.name}`) ?? '' };
   const scope = caller === undefined ? undefined : (`key:${caller.key.id}` as const);
   for (const guard of guards) {
     try {

@@ -41,9 +41,9 @@ function concerns({ models, keys }: GuardSettings, exchange: Exchange): boolean 
   return [caller.key, ...caller.ancestors].some(({ id, name }) => keys.includes(id) || keys.includes(name));
 }
 
-/** Agents are models under the very name by which they are asked. */
-function modelNameOf({ resolved, askedModel }: Exchange): string | undefined {
-  return resolved?.name ?? askedModel;
+/** Agents are models, whichever way they are asked. */
+function modelNameOf({ resolved, agentWork, askedModel }: Exchange): string | undefined {
+  return resolved?.name ?? (agentWork === undefined ? askedModel : `a2a/${agentWork.view.name}`);
 }
 
 interface Asked {

@@ -47,11 +47,25 @@ export function guardsOf(exchange: Exchange, stage: GuardStage): readonly Guard[
  * The body that goes on: the client's, or what guards made of it, read by the same rules. Throws guard_blocked, guard_unavailable.
  * A guard changes what is asked, never what was authorised: another `model` or `stream` counts as its failure.
  */
-export async function guardBefore(exchange: Exchange, guards: readonly Guard[], asked: ClientBody): Promise<ClientBody> {
+export function guardBefore(exchange: Exchange, guards: readonly Guard[], asked: ClientBody): Promise<ClientBody> {
+  return guardRead(exchange, guards, asked, (bytes) => {
+    const body = readClientBody(bytes);
+    if (body.model !== asked.model || body.stream !== asked.stream) throw new Error('a guard may not change `model` or `stream`');
+    return body;
+  });
+}
+
+/** The same of anything that is read from bytes; `read` throws where a replacement cannot be used. */
+export async function guardRead<Asked extends { bytes: Buffer }>(
+  exchange: Exchange,
+  guards: readonly Guard[],
+  asked: Asked,
+  read: (bytes: Buffer) => Asked,
+): Promise<Asked> {
   let body = asked;
   for (const guard of guards) {
     const judged = { stage: 'request', form: 'json', bytes: body.bytes } as const;
-    body = (await consult(exchange, guard, { judged, accept: readReplacement(asked) })) ?? body;
+    body = (await consult(exchange, guard, { judged, accept: read })) ?? body;
   }
   return body;
 }
@@ -121,12 +135,4 @@ function blocked(message: string | undefined): GatewayError {
 /** Our own words for it: what a guard or the network says belongs into no event. */
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof GatewayError ? thrown.code : 'unreadable';
-}
-
-function readReplacement(asked: ClientBody): (bytes: Buffer) => ClientBody {
-  return (bytes) => {
-    const body = readClientBody(bytes);
-    if (body.model !== asked.model || body.stream !== asked.stream) throw new Error('a guard may not change `model` or `stream`');
-    return body;
-  };
 }

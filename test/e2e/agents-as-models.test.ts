@@ -3,6 +3,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
+import { AGENT_SDKS, type AgentSdk, type RunningAgent, startAgent } from '../support/a2a-agents.ts';
 import { AGENT_KEYS, type AgentBox, startAgentBox } from '../support/agent-box.ts';
 import {
   type Script,
@@ -18,6 +19,7 @@ import {
 
 let agent: ScriptedAgent;
 let box: AgentBox;
+let sdks: { sdk: AgentSdk; agent: RunningAgent }[];
 let openai: OpenAI;
 let anthropic: Anthropic;
 let tasks = 0;
@@ -61,6 +63,7 @@ beforeAll(async () => {
   agent = await startScriptedAgent((_, response) => json(response, 500, {}));
   agent.play(soundly());
   const health = { interval_s: 60 };
+  sdks = await Promise.all(AGENT_SDKS.map(async (sdk) => ({ sdk, agent: await startAgent({ sdk }) })));
   box = await startAgentBox(
     [
       { name: 'one', url: agent.url, health, tags: ['open'] },
@@ -69,6 +72,7 @@ beforeAll(async () => {
       { name: 'dear', url: agent.url, health, cost_per_request: 0.6, budget: { limit_usd: 1, window: 'day' } },
       { name: 'off', url: agent.url, health, enabled: false },
       { name: 'dead', url: 'http://127.0.0.1:9', health },
+      ...sdks.map(({ sdk, agent: { base } }) => ({ name: nameOf(sdk), url: base, health })),
       { name: 'brief', url: `${agent.url}/plain`, health, timeout_ms: 1_000 },
     ],
     { workers: 2 },
@@ -83,7 +87,9 @@ afterEach(() => {
 afterAll(async () => {
   await box?.close();
   await agent?.close();
+  for (const { agent: each } of sdks ?? []) await each.close();
 });
+const nameOf = (sdk: string): string => `sdk-${sdk.replaceAll('.', '-')}`;
 
 const hello = [{ role: 'user' as const, content: 'hello' }];
 const asked = (): Said => agent.asked().at(-1)!;
@@ -166,6 +172,31 @@ describe('answers', () => {
     expect(asked().rpc!.method).toBe('SendMessage');
   });
 
+  test.each(AGENT_SDKS)('of agents made with the SDK %s, whole and streamed', async (sdk) => {
+    const model = `a2a/${nameOf(sdk)}`;
+    const { choices } = await openai.chat.completions.create({ model, messages: hello });
+    expect(choices[0]!.message.content).toBe('echo: hello');
+    const { content } = await anthropic.messages.stream({ model, max_tokens: 10, messages: hello }).finalMessage();
+    expect(content).toMatchObject([{ type: 'text', text: 'echo: hello' }]);
+  });
+
+  test('whose pieces end within a character are whole again', async () => {
+    agent.play(
+      soundly((call, response) => {
+        const ids = { taskId: `task-${++tasks}`, contextId: 'c' };
+        const event = stream(call, response);
+        event({ artifactUpdate: { ...ids, artifact: artifact('a \ud83d') } });
+        event({ artifactUpdate: { ...ids, artifact: artifact('\ude82 runs'), append: true } });
+        event({ statusUpdate: { ...ids, status: { state: 'TASK_STATE_COMPLETED' } } });
+        response.end();
+      }),
+    );
+    const { choices } = await openai.chat.completions.create({ model: 'a2a/one', messages: hello });
+    expect(choices[0]!.message.content).toBe('a 🚂 runs');
+    const { content } = await anthropic.messages.stream({ model: 'a2a/one', max_tokens: 10, messages: hello }).finalMessage();
+    expect(content).toMatchObject([{ type: 'text', text: 'a 🚂 runs' }]);
+  });
+
   test('that are nonsense are an error that says so', async () => {
     agent.play(
       soundly((call, response) =>
@@ -229,6 +260,8 @@ describe('what is asked', () => {
     const absent = await raw({ model: 'a2a/one', messages, metadata: { a2a_task_id: 'task-of-nobody' } });
     expect([foreign.status, absent.status]).toEqual([400, 400]);
     expect(foreign.body.error!.message).toBe(absent.body.error!.message);
+    // It was not the agent who said so.
+    expect(absent.body.error!.message).not.toContain('answered');
   });
 
   test('of a conversation whose name is empty is all of it', async () => {
@@ -261,6 +294,8 @@ describe('what is asked', () => {
     const task = first.headers.get('x-a2a-task-id')!;
     const second = await raw({ model: 'a2a/plain', metadata: { a2a_task_id: task } });
     expect(second.body).toMatchObject({ choices: [{ message: { content: 'to Bern' } }] });
+    const third = await raw({ model: 'a2a/plain' }, { headers: { 'x-a2a-task-id': task }, path: '/v1/messages' });
+    expect(third.body).toMatchObject({ content: [{ type: 'text', text: 'to Bern' }] });
   });
 
   test('of a conversation that goes on is what was said since its last answer; there must be something', async () => {
@@ -417,6 +452,8 @@ describe('what goes wrong', () => {
     );
     const whole = await raw({ model: 'a2a/plain' });
     expect([whole.status, whole.body.error!.message]).toEqual([502, expect.stringContaining('no way')]);
+    const message = await raw({ model: 'a2a/plain' }, { path: '/v1/messages' });
+    expect([message.status, message.body]).toMatchObject([502, { type: 'error', error: { type: 'api_error' } }]);
     const said: string[] = [];
     const streamed = async (): Promise<void> => {
       for await (const { choices } of await openai.chat.completions.create({ model: 'a2a/one', messages: hello, stream: true }))
@@ -511,6 +548,7 @@ test('a key sees the agents that it may call among its models', async () => {
     'a2a/off',
     'a2a/one',
     'a2a/plain',
+    ...AGENT_SDKS.map((sdk) => `a2a/${nameOf(sdk)}`).toSorted(),
   ]);
   expect(await openai.models.retrieve('a2a/one')).toMatchObject({ id: 'a2a/one', object: 'model' });
 });

@@ -18,8 +18,10 @@ let tasks = 0;
 beforeAll(async () => {
   agent = await startScriptedAgent((call, response) => {
     if (call.rpc === undefined) return json(response, 200, cardAt(agent.url));
-    const id = `task-${++tasks}`;
     const artifact = { artifactId: 'a', parts: [{ text: 'The line is clear.' }] };
+    if (call.rpc.method === 'GetTask')
+      return result(call, response, taskOf(String(call.rpc.params['id']), undefined, { artifacts: [artifact] }));
+    const id = `task-${++tasks}`;
     if (call.rpc.method === 'SendMessage')
       return result(call, response, { task: taskOf(id, undefined, { artifacts: [artifact] }) });
     const event = stream(call, response);
@@ -66,11 +68,7 @@ const FRONTS = [
   { path: '/v1/messages', clear: '"text":"The line is clear."', replaced: { type: 'message' } },
 ];
 
-function call(
-  path: string,
-  name: string,
-  { key = AGENT_KEYS.KEY as string, ...more }: Record<string, unknown> = {},
-): Promise<Reply> {
+function call(path: string, name: string, { key = AGENT_KEYS.KEY, ...more }: Record<string, unknown> = {}): Promise<Reply> {
   const body = { model: `a2a/${name}`, max_tokens: 100, messages: [{ role: 'user', content: 'Is the line clear?' }], ...more };
   return ask(box.box.url + path, { headers: { authorization: `Bearer ${String(key)}` }, body });
 }
@@ -143,6 +141,97 @@ describe.each(FRONTS)('an agent as a model on $path', ({ path, clear, replaced }
 
   test('has the bodies of its calls recorded, where its key wants it', async () => {
     const reply = await call(path, 'free', { key: 'key-of-the-caller-0004' });
+    await expect.poll(() => bodiesOf(reply), { timeout: 10_000 }).toContain('The line is clear.');
+    expect(await bodiesOf(reply)).toContain('Is the line clear?');
+  });
+});
+
+describe('a call to an agent', () => {
+  const message = { messageId: 'm', role: 'ROLE_USER', parts: [{ text: 'Is the line clear?' }] };
+
+  /** JSON-RPC of 1.0, with a message of its own each time. */
+  const send = (name: string, method: string, params?: object, key = AGENT_KEYS.KEY): Promise<Reply> =>
+    ask(box.urlOf(name), {
+      headers: { authorization: `Bearer ${key}`, 'a2a-version': '1.0' },
+      body: { jsonrpc: '2.0', id: 7, method, params: params ?? { message: { ...message, messageId: crypto.randomUUID() } } },
+    });
+  const rest = (name: string, path: string): Promise<Reply> =>
+    ask(box.urlOf(name) + path, {
+      headers: { authorization: `Bearer ${AGENT_KEYS.KEY}`, 'a2a-version': '1.0' },
+      body: { message: { ...message, messageId: crypto.randomUUID() } },
+    });
+
+  test.each(['SendMessage', 'SendStreamingMessage'])(
+    'by %s carries what the guard lets through, or made of it',
+    async (method) => {
+      guard.play(() => ({ action: 'block', message: 'Not this.' }));
+      const blocked = await send('before', method);
+      expect([blocked.status, jsonOf(blocked)]).toMatchObject([400, { id: 7, error: { message: 'Not this.' } }]);
+      expect(guard.calls[0]!.body).toMatchObject({
+        stage: 'request',
+        exchange: { surface: 'a2a', model: 'a2a/before' },
+        body: { method, params: { message: { parts: [{ text: 'Is the line clear?' }] } } },
+      });
+      guard.play(({ text }) => {
+        const { body } = JSON.parse(text.replace('Is the line', 'Is [redacted]')) as { body: object };
+        return { action: 'replace', body };
+      });
+      expect((await send('before', method)).status).toBe(200);
+      expect(JSON.stringify(agent.asked().map(({ rpc }) => rpc!.params))).toMatch(/^[^|]*Is \[redacted\] clear\?[^|]*$/);
+      expect(agent.asked()).toHaveLength(1);
+    },
+  );
+
+  test('over REST is guarded as well', async () => {
+    guard.play(() => ({ action: 'block', message: 'Not this.' }));
+    const blocked = await rest('before', '/message:send');
+    expect([blocked.status, blocked.text]).toEqual([400, expect.stringContaining('Not this.')]);
+    const kept = await rest('after', '/message:send');
+    expect([kept.status, kept.text]).toEqual([400, expect.stringContaining('Not this.')]);
+    expect(agent.asked()).toHaveLength(1);
+  });
+
+  test('stays the call that it is, whatever a guard says', async () => {
+    guard.play(({ body }) => ({
+      action: 'replace',
+      body: { ...(body['body'] as object), method: 'CancelTask', params: { id: 'x' } },
+    }));
+    expect((await send('before', 'SendMessage')).status).toBe(503);
+    guard.play(({ body }) => ({ action: 'replace', body: { ...(body['body'] as object), id: 8 } }));
+    expect((await send('before', 'SendMessage')).status).toBe(503);
+    expect(agent.asked()).toHaveLength(0);
+  });
+
+  test('has its answer kept back, charged, and the same when it is asked for again', async () => {
+    guard.play(() => ({ action: 'block', message: 'Not that.' }));
+    const reply = await send('after', 'SendMessage');
+    expect([reply.status, reply.text]).toEqual([400, expect.stringContaining('Not that.')]);
+    expect(await lineOf(reply)).toMatchObject({ outcome: 'refused', cost_usd: '0.25', guards: ['after response block'] });
+    const read = await send('after', 'GetTask', { id: `task-${tasks}` });
+    expect([read.status, read.text]).toEqual([400, expect.stringContaining('Not that.')]);
+    guard.play(() => ({ action: 'replace', body: { jsonrpc: '2.0', id: 7, result: { clean: true } } }));
+    expect(jsonOf(await send('after', 'SendMessage'))).toMatchObject({ result: { clean: true } });
+    expect((await box.agent('after'))['state']).toBe('healthy');
+  });
+
+  test('streams, and is judged afterwards; or before, where that is wished', async () => {
+    guard.play(() => ({ action: 'block', message: 'Not that.' }));
+    const sent = await send('after', 'SendStreamingMessage');
+    expect(sent.text).toContain('The line is clear.');
+    expect((await guard.until(1))[0]!.body['body']).toBe(sent.text);
+    expect((await lineOf(sent))['guards']).toEqual(['after response observed']);
+    const kept = await send('hold', 'SendStreamingMessage');
+    expect([kept.status, kept.text]).toEqual([400, expect.stringContaining('Not that.')]);
+    expect(await lineOf(kept)).toMatchObject({ outcome: 'refused', cost_usd: '0.25' });
+    guard.play(() => ({ action: 'allow' }));
+    const passed = await send('hold', 'SendStreamingMessage');
+    expect([passed.status, passed.headers['content-type']]).toEqual([200, 'text/event-stream']);
+    expect(passed.text).toContain('The line is clear.');
+    expect((await box.agent('hold'))['state']).toBe('healthy');
+  });
+
+  test('has its bodies recorded, where its key wants it', async () => {
+    const reply = await send('free', 'SendStreamingMessage', undefined, 'key-of-the-caller-0004');
     await expect.poll(() => bodiesOf(reply), { timeout: 10_000 }).toContain('The line is clear.');
     expect(await bodiesOf(reply)).toContain('Is the line clear?');
   });

@@ -33,7 +33,8 @@ export interface Answering {
   take?: TakeResults;
 }
 
-export type TakeResults = (results: AsyncIterable<unknown>) => Promise<void>;
+export type Results = AsyncIterable<unknown> | Iterable<unknown>;
+export type TakeResults = (results: Results) => Promise<void>;
 
 /** Attempts at reading, which changes nothing. */
 const READ_TRIES = 3;
@@ -136,11 +137,16 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     else if (!mayOutlast(answering) || !(await answerLong(answering, relaying))) await answerWhole(answering, relaying);
     judge(work, replica.id, exchange, undefined);
   } catch (thrown) {
-    judge(work, replica.id, exchange, thrown);
+    judge(work, replica.id, exchange, isGuards(thrown) ? undefined : thrown);
     if (answering.take !== undefined || !(await answerOutlasted(answering, relaying, thrown))) throw thrown;
   } finally {
     notePace(answering, replica.id, performance.now() - startedAt);
   }
+}
+
+/** What keeps an answer back says nothing of who gave it. */
+function isGuards(thrown: unknown): boolean {
+  return thrown instanceof GatewayError && (thrown.code === 'guard_blocked' || thrown.code === 'guard_unavailable');
 }
 
 async function answerWhole(answering: Answering, relaying: Relaying): Promise<void> {

@@ -1,17 +1,20 @@
 /**
- * A call to an agent from its first byte to its fact, in one straight line: authenticate → limits → agent → body → task → health → money → replica → relay or
+ * A call to an agent from its first byte to its fact, in one straight line: authenticate → limits → agent → body → guards → task → health → money → replica → relay or
  * translation → settle. A reader that leaves never cancels the task.
  */
 import type { ServerResponse } from 'node:http';
 
+import { isSend } from '../../agents/a2a/methods.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import type { AgentView } from '../../core/agent.ts';
 import { GatewayError, toGatewayError } from '../../core/errors.ts';
 import type { EdgeRequest } from '../../http/edge.ts';
 import { mayUseAgent } from '../../policy/authorize.ts';
 import { admitCaller, endAdmission } from '../admit.ts';
+import { recordBodies, writeBodies } from '../bodies.ts';
 import { endUserOf } from '../end-user.ts';
 import { type Exchange, beginExchange, factOf, noteFailure } from '../exchange.ts';
+import { guardRead, guardsOf } from '../guard.ts';
 import type { Plane } from '../plane.ts';
 import { A2A } from '../surface.ts';
 import { callAgent } from './call-agent.ts';
@@ -66,13 +69,35 @@ async function serve(serving: Serving): Promise<void> {
   const view = agentOf(exchange, side, asked.agent);
   if (asked.at === 'card') return sendCard(exchange, response, await lookedAt(side, view));
   const bytes = await readBytes(exchange, request);
-  const call = asked.at === 'rpc' ? readRpc(bytes, request, shape) : readStated(asked, request, { bytes, shape });
+  recordBodies(exchange, bytes, response);
+  const read = (body: Buffer): AgentCall =>
+    asked.at === 'rpc' ? readRpc(body, request, shape) : readStated(asked, request, { bytes: body, shape });
+  const call = read(bytes);
   Object.assign(shape, { streams: call.streams, version: call.version });
   exchange.stream = call.streams;
   exchange.endUser = endUserOf(exchange);
   const work: AgentWork = { view, call, verdicts: [] };
   exchange.agentWork = work;
+  if (isSend(call.operation)) work.call = await guardCall(exchange, { bytes, call }, read);
   await callAgent(serving, work);
+}
+
+/** A guard changes what is said, never what is called. */
+async function guardCall(
+  exchange: Exchange,
+  asked: { bytes: Buffer; call: AgentCall },
+  read: (bytes: Buffer) => AgentCall,
+): Promise<AgentCall> {
+  const guards = guardsOf(exchange, 'request');
+  if (guards.length === 0) return asked.call;
+  const { operation, version, rpcId } = asked.call;
+  const guarded = await guardRead(exchange, guards, asked, (bytes) => {
+    const call = read(bytes);
+    const isSame = call.operation === operation && call.version === version && call.rpcId === rpcId;
+    if (!isSame) throw new Error('a guard may not change `method` or `id`');
+    return { bytes, call };
+  });
+  return guarded.call;
 }
 
 function readStated(
@@ -129,6 +154,7 @@ function settleAgent(exchange: Exchange, side: AgentSide): void {
   const { agentWork: work, plane } = exchange;
   try {
     if (work !== undefined) noteState(exchange, work, side);
+    writeBodies(exchange);
     plane.record(factOf(exchange));
   } finally {
     endAdmission(exchange);

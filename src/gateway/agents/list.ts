@@ -10,7 +10,7 @@ import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
 import { asideAt } from './at-replica.ts';
 import { type PageTokens, pageTokens } from './page-token.ts';
-import { sendResult } from './reply.ts';
+import { deliverResult } from './reply.ts';
 import { maySee, noteState, ownerOfCaller } from './tasks.ts';
 import { upstreamOf } from './translated.ts';
 
@@ -37,7 +37,7 @@ export async function answerList(answering: Answering): Promise<void> {
     .sort(latestFirst)
     .map((task) => (includeArtifacts === true ? task : withoutArtifacts(task)));
   finish();
-  sendResult(exchange, response, call, {
+  await deliverResult(exchange, response, call, {
     tasks: shown,
     nextPageToken: page.next === undefined ? '' : tokens.seal(page.next),
     pageSize: filter.limit,

@@ -12,7 +12,7 @@ import { asideAt } from './at-replica.ts';
 import type { AgentCall, AgentWork } from './call.ts';
 import { asResult, taskNow } from './follow.ts';
 import type { Relaying } from './relay.ts';
-import { sendResult } from './reply.ts';
+import { deliverResult } from './reply.ts';
 import { clientCall, inForm, upstreamOf } from './translated.ts';
 
 /** A part of the timeout: who answers within it is not expected to outlast the whole. */
@@ -53,7 +53,7 @@ export async function answerLong(answering: Answering, relaying: Relaying): Prom
     const result = said ?? asResult(answering, await taskNow(answering, relaying, work.task!));
     work.answered = true;
     finish();
-    sendResult(exchange, response, work.call, inForm(work.call, result));
+    await deliverResult(exchange, response, work.call, inForm(work.call, result));
     return true;
   } catch (thrown) {
     if (thrown instanceof ProtocolError && NO_STREAMS.has(thrown.code) && work.task === undefined) return false;
@@ -123,7 +123,7 @@ export async function answerOutlasted(answering: Answering, relaying: Relaying, 
   await relaying.learn(result);
   work.answered = true;
   finish();
-  sendResult(exchange, response, work.call, inForm(work.call, result));
+  await deliverResult(exchange, response, work.call, inForm(work.call, result));
   return true;
 }
 

@@ -21,13 +21,16 @@ interface Said {
   length: number;
 }
 
+/** Pieces may end in the middle of a character. */
+const TEXT = 'utf16le';
+
 /** Of a whole artifact, what goes on behind what was said of it. What a client has it cannot be made to forget: another version is not said. */
 function beyond({ hash, length }: Said, text: string): string {
   if (length === 0) return text;
   const isSame = hash
     .copy()
     .digest()
-    .equals(createHash('sha256').update(text.slice(0, length)).digest());
+    .equals(createHash('sha256').update(text.slice(0, length), TEXT).digest());
   return isSame ? text.slice(length) : '';
 }
 
@@ -46,7 +49,7 @@ export function createAgentAnswer(): AgentAnswer {
     const known = said.get(id) ?? { hash: createHash('sha256'), length: 0 };
     said.set(id, known);
     const text = append ? textOfParts(artifact.parts) : beyond(known, textOfParts(artifact.parts));
-    known.hash.update(text);
+    known.hash.update(text, TEXT);
     known.length += text.length;
     return text;
   };

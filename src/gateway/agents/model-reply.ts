@@ -9,17 +9,16 @@ import { GatewayError } from '../../core/errors.ts';
 import { isConversation } from '../../core/agent.ts';
 import type { StreamPart } from '../../core/parts.ts';
 import type { Dialect, ReplyContext } from '../../dialects/dialect.ts';
-import { endWith, sendJson } from '../../http/reply.ts';
-import { createHeldBytes } from '../../lib/held-bytes.ts';
+import { sendJson } from '../../http/reply.ts';
 import { endAdmission } from '../admit.ts';
 import { type Exchange, noteFailure } from '../exchange.ts';
 import { guardAnswer } from '../guard.ts';
-import { holdsStream, observerOf } from '../guard-stream.ts';
+import { createHeldText } from '../held-text.ts';
 import { exchangeHeaders } from '../reply-headers.ts';
-import type { TakeResults } from './answer.ts';
+import type { Results, TakeResults } from './answer.ts';
 import type { AgentWork } from './call.ts';
 import { type AgentAnswer, createAgentAnswer } from './model-answer.ts';
-import { openEvents, streamHead } from './reply.ts';
+import { type EventWriter, openEvents } from './event-writer.ts';
 
 /** What agents are called as models. */
 export const AGENT_MODEL = 'a2a/';
@@ -35,16 +34,18 @@ export interface Replying {
 }
 
 export interface ModelReply {
-  /** Rejects with what went wrong; a stream that has begun has told it by then. */
+  /** Rejects with what went wrong; a stream that has begun has told it by then. Rejects with guard_blocked, guard_unavailable. */
   take: TakeResults;
-  /** Once the call is over and charged: what could not be sent before. Throws guard_blocked, guard_unavailable. */
+  /** Once the call is over and charged: the whole answer. Rejects in the same way. */
   deliver: () => Promise<void>;
 }
 
 export function replyOf(replying: Replying): ModelReply {
-  if (!replying.exchange.stream) return wholeReply(replying);
-  return holdsStream(replying.exchange) ? heldReply(replying) : liveReply(replying);
+  return replying.exchange.stream ? streamReply(replying) : wholeReply(replying);
 }
+
+/** Pieces may end in the middle of a character. */
+const TEXT = 'utf16le';
 
 function wholeReply(replying: Replying): ModelReply {
   const { exchange, response, dialect, work } = replying;
@@ -52,112 +53,77 @@ function wholeReply(replying: Replying): ModelReply {
   const held = createHeldText(exchange);
   return {
     async take(events) {
-      for await (const event of events) held.add(answer.take(event));
+      for await (const event of events) held.add(Buffer.from(answer.take(event), TEXT));
       requireAnswered(answer, work);
-      held.add(answer.rest());
+      held.add(Buffer.from(answer.rest(), TEXT));
     },
     async deliver() {
-      const text = held.take().toString('utf8');
+      const text = held.take().toString(TEXT);
       const told: ChatResponse = {
         ...idsOf(replying),
         choices: [{ index: 0, content: [{ type: 'text', text }], finish: 'stop' }],
       };
       const encoded = dialect.response.encode(told, contextOf(replying), (warning) => exchange.warnings.push(warning));
       const bytes = await guardAnswer(exchange, Buffer.from(JSON.stringify(encoded)));
-      noteSent(exchange, bytes);
-      sendJson(response, 200, { ...exchangeHeaders(exchange), ...taskHeaders(work, answer) }, bytes);
+      Object.assign(exchange, { status: 200, responseBytes: bytes.length, firstByteAt: performance.now(), finish: 'stop' });
+      endAdmission(exchange);
+      sendJson(response, 200, { ...exchangeHeaders(exchange), ...taskHeaders(work, answer.state) }, bytes);
     },
   };
 }
 
-/** Sent as it comes, and judged afterwards. */
-function liveReply(replying: Replying): ModelReply {
-  const { exchange, response } = replying;
+function streamReply(replying: Replying): ModelReply {
+  const { exchange, response, work } = replying;
   const take: TakeResults = async (events) => {
-    const writer = openEvents(exchange, response, exchange.plane.wheel);
-    const observer = observerOf(exchange);
-    const stream = createStream(replying, {
-      name(headers) {
-        if (!response.headersSent) for (const name in headers) response.setHeader(name, headers[name]!);
-      },
-      write: (text) => writer.write(observer?.see(text) ?? text),
-    });
+    const writer = openEvents(exchange, response);
+    const speaker = createSpeaker(replying, writer);
     let isAnswer = true;
     try {
-      await stream.pass(events);
+      await speaker.pass(events, ({ state }) => {
+        if (response.headersSent) return;
+        const headers = taskHeaders(work, state);
+        for (const name in headers) response.setHeader(name, headers[name]!);
+      });
     } catch (thrown) {
       isAnswer = response.headersSent;
-      if (isAnswer) await stream.fail(noteFailure(exchange, replying.told(thrown)));
+      if (isAnswer) await speaker.fail(noteFailure(exchange, replying.told(thrown)));
       throw thrown;
     } finally {
-      if (isAnswer) writer.end();
+      if (isAnswer) await writer.end();
       else writer.leave();
-      if (isAnswer) observer?.judge();
     }
   };
   return { take, deliver: () => Promise.resolve() };
 }
 
-/** Held until it is whole and judged. */
-function heldReply(replying: Replying): ModelReply {
-  const { exchange, response } = replying;
-  const held = createHeldText(exchange);
-  let named = {};
-  const stream = createStream(replying, {
-    name(headers) {
-      named = headers;
-    },
-    write(text) {
-      held.add(text);
-      return Promise.resolve(true);
-    },
-  });
-  return {
-    take: stream.pass,
-    async deliver() {
-      const bytes = await guardAnswer(exchange, held.take(), 'events');
-      noteSent(exchange, bytes);
-      response.writeHead(200, { ...streamHead(exchange), ...named });
-      endWith(response, bytes);
-    },
-  };
-}
-
-/** Where events go. */
-interface Out {
-  /** The headers of the answer, as far as they are known. */
-  name: (headers: Record<string, string>) => void;
-  /** False: the client has left. */
-  write: (text: string) => Promise<boolean>;
-}
-
-interface Stream {
-  pass: TakeResults;
+interface Speaker {
+  /** Passes on what the results say; `see` hears of the answer after each. */
+  pass: (results: Results, see: (answer: AgentAnswer) => void) => Promise<void>;
   /** In the place of its end. */
   fail: (error: GatewayError) => Promise<unknown>;
 }
 
-function createStream(replying: Replying, out: Out): Stream {
+function createSpeaker(replying: Replying, writer: EventWriter): Speaker {
   const { exchange, dialect, work } = replying;
   const answer = createAgentAnswer();
   const encoder = dialect.stream.encoder(contextOf(replying), (warning) => exchange.warnings.push(warning));
   let isOpen = false;
-  const write = (...parts: StreamPart[]): Promise<boolean> => {
-    const opening: StreamPart[] = isOpen
-      ? []
-      : [
-          { type: 'start', ...idsOf(replying) },
-          { type: 'text_start', block: 0, choice: 0 },
-        ];
+  const opening = (): StreamPart[] => {
+    if (isOpen) return [];
     isOpen = true;
-    return out.write([...opening, ...parts].map((part) => encoder.encode(part)).join(''));
+    return [
+      { type: 'start', ...idsOf(replying) },
+      { type: 'text_start', block: 0, choice: 0 },
+    ];
   };
+  const write = (...parts: StreamPart[]): Promise<boolean> =>
+    writer.write([...opening(), ...parts].map((part) => encoder.encode(part)).join(''));
   const say = async (text: string): Promise<boolean> => text === '' || write({ type: 'text_delta', block: 0, text });
   return {
-    async pass(events) {
-      for await (const event of events) {
-        const text = answer.take(event);
-        out.name(taskHeaders(work, answer));
+    async pass(results, see) {
+      for await (const result of results) {
+        const text = answer.take(result);
+        see(answer);
         if (!(await say(text))) return;
       }
       requireAnswered(answer, work);
@@ -167,41 +133,9 @@ function createStream(replying: Replying, out: Out): Stream {
     },
     fail: (error) => {
       exchange.status = 200;
-      return out.write(encoder.fail(error));
+      return writer.write(encoder.fail(error));
     },
   };
-}
-
-/** As long as whole answers may be. */
-const MOST_BYTES = 64 * 1024 * 1024;
-/** Of the memory that all exchanges share. */
-const STEP_BYTES = 256 * 1024;
-
-interface HeldText {
-  /** Throws overloaded, upstream_bad_response. */
-  add: (text: string) => void;
-  take: () => Buffer;
-}
-
-function createHeldText({ request }: Exchange): HeldText {
-  const held = createHeldBytes();
-  let reserved = 0;
-  return {
-    add(text) {
-      if (text === '') return;
-      held.add(Buffer.from(text));
-      for (; reserved < held.size; reserved += STEP_BYTES)
-        if (!request.reserve(STEP_BYTES)) throw new GatewayError('overloaded', { details: { retryAfterS: 1 } });
-      if (held.size <= MOST_BYTES) return;
-      throw new GatewayError('upstream_bad_response', { details: { message: 'The answer of the agent is larger than 64 MiB' } });
-    },
-    take: () => held.take(),
-  };
-}
-
-function noteSent(exchange: Exchange, bytes: Buffer): void {
-  Object.assign(exchange, { status: 200, responseBytes: bytes.length, firstByteAt: performance.now(), finish: 'stop' });
-  endAdmission(exchange);
 }
 
 function idsOf({ exchange: { id, plane, surface }, work: { view } }: Replying): Pick<ChatResponse, 'id' | 'model' | 'createdS'> {
@@ -214,7 +148,7 @@ function idsOf({ exchange: { id, plane, surface }, work: { view } }: Replying): 
 }
 
 /** Where the client goes on with the conversation. */
-function taskHeaders({ task, context }: AgentWork, { state }: AgentAnswer): Record<string, string> {
+function taskHeaders({ task, context }: AgentWork, state: string | undefined): Record<string, string> {
   return {
     ...(context !== undefined && visible('x-a2a-context-id', context)),
     ...(task !== undefined && !isConversation(task) && visible('x-a2a-task-id', task)),

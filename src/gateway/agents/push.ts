@@ -10,7 +10,7 @@ import type { AgentView, TaskRecord } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { PushMade, PushOwner, PushQuestion, PushShown } from '../../core/push.ts';
 import type { Exchange } from '../exchange.ts';
-import { type Answering, answerCall } from './answer.ts';
+import { type Answering, type TakeResults, answerCall } from './answer.ts';
 import type { AgentCall, AgentWork } from './call.ts';
 import { agentBase } from './card-route.ts';
 import { askPush } from './push-bind.ts';
@@ -88,7 +88,7 @@ async function tellAgent(answering: Answering, operation: 'push_create' | 'push_
   const asked = work.call;
   const { refs } = asked;
   work.call = { form: 'rpc', version: '1.0', operation, rpcId: 1, params, refs, streams: false, bytes: undefined };
-  const take = async (results: AsyncIterable<unknown>): Promise<void> => {
+  const take: TakeResults = async (results) => {
     for await (const _ of results);
   };
   try {

@@ -11,7 +11,8 @@ import { collect } from '../../upstream/unary.ts';
 import type { Exchange } from '../exchange.ts';
 import type { AgentCall, AgentWork } from './call.ts';
 import { type Reach, headOf, refusalOf } from './reach.ts';
-import { type EventWriter, sendWhole } from './reply.ts';
+import type { EventWriter } from './event-writer.ts';
+import { deliverWhole } from './reply.ts';
 
 const MAX_EVENT_BYTES = 10 * 1024 * 1024;
 
@@ -65,7 +66,7 @@ export async function relayWhole(relaying: Relaying, answer: UpstreamAnswer, res
   const { exchange, work } = relaying;
   const { bytes } = await readWhole(relaying, answer);
   relaying.finish();
-  sendWhole(exchange, response, { shape: work.call, status: answer.status, body: bytes, headers: passedOn(answer) });
+  await deliverWhole(exchange, response, { shape: work.call, status: answer.status, body: bytes, headers: passedOn(answer) });
 }
 
 /** The same without passing it on. */

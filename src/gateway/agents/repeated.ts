@@ -4,7 +4,8 @@ import { atReplica } from './at-replica.ts';
 import { lookedAt, ownerOf } from './choose.ts';
 import type { Repeated } from './claim.ts';
 import { asResult, taskFromNow, taskNow } from './follow.ts';
-import { eventOf, openEvents, sendResult } from './reply.ts';
+import { openEvents } from './event-writer.ts';
+import { deliverResult, eventOf } from './reply.ts';
 import { passOn } from './streams.ts';
 import { ownerOfCaller, taskOf } from './tasks.ts';
 import { inForm, startingWith } from './translated.ts';
@@ -13,10 +14,10 @@ export async function answerRepeated(answering: Answering, repeated: Repeated): 
   const { exchange, response, work } = answering;
   const { call } = work;
   if ('task' in repeated) return answerTask(answering, repeated.task);
-  if (!call.streams) return sendResult(exchange, response, call, repeated.answer);
-  const writer = openEvents(exchange, response, exchange.plane.wheel);
+  if (!call.streams) return deliverResult(exchange, response, call, repeated.answer);
+  const writer = openEvents(exchange, response);
   await writer.write(eventOf(call, repeated.answer));
-  writer.end();
+  await writer.end();
 }
 
 async function answerTask(answering: Answering, task: string): Promise<void> {
@@ -28,10 +29,14 @@ async function answerTask(answering: Answering, task: string): Promise<void> {
   const relaying = atReplica(answering, record === undefined ? view.replicas[0]! : ownerOf(view, record.replica));
   if (!call.streams) {
     const result = asResult(answering, await taskNow(answering, relaying, task));
-    return sendResult(exchange, response, call, inForm(call, result));
+    return deliverResult(exchange, response, call, inForm(call, result));
   }
   const events = taskFromNow(answering, relaying, task);
   const first = await events.next();
-  const writer = openEvents(exchange, response, exchange.plane.wheel);
-  await passOn(relaying, writer, startingWith(first, events)).finally(() => writer.end());
+  const writer = openEvents(exchange, response);
+  try {
+    await passOn(relaying, writer, startingWith(first, events));
+  } finally {
+    await writer.end();
+  }
 }

@@ -1,13 +1,14 @@
-/** What a client gets: results, streams and errors in the form and the version in which it asked. */
+/** What a client gets: results and errors in the form and the version in which it asked. */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 import { type GatewayError, toGatewayError } from '../../core/errors.ts';
 import { type ProtocolError, type Told, restError, retryAfterOf, rpcError, tell } from '../../agents/a2a/protocol.ts';
 import { sendJson } from '../../http/reply.ts';
-import type { Wheel } from '../../upstream/wheel.ts';
 import type { Exchange } from '../exchange.ts';
+import { guardAnswer, guardsOf } from '../guard.ts';
 import { exchangeHeaders } from '../reply-headers.ts';
 import type { CallShape } from './call.ts';
+import { streamHead } from './event-writer.ts';
 
 /** REST of 1.0 has a media type of its own (§11.2). */
 function jsonType({ form, version }: Pick<CallShape, 'form' | 'version'>): string {
@@ -16,21 +17,34 @@ function jsonType({ form, version }: Pick<CallShape, 'form' | 'version'>): strin
 
 /** Ends the response with a result, which is wrapped as the form wants it. */
 export function sendResult(exchange: Exchange, response: ServerResponse, shape: CallShape, result: unknown): void {
-  const body = shape.form === 'rpc' ? { jsonrpc: '2.0', id: shape.rpcId, result: result ?? null } : (result ?? {});
-  sendWhole(exchange, response, { shape, status: 200, body: JSON.stringify(body) });
+  sendWhole(exchange, response, { shape, status: 200, body: enveloped(shape, result) });
+}
+
+/** The same of what an agent says, as far as guards let it go. Throws guard_blocked, guard_unavailable. */
+export function deliverResult(exchange: Exchange, response: ServerResponse, shape: CallShape, result: unknown): Promise<void> {
+  return deliverWhole(exchange, response, { shape, status: 200, body: enveloped(shape, result) });
+}
+
+/** The same of bytes that are an answer already. */
+export async function deliverWhole(exchange: Exchange, response: ServerResponse, answer: WholeAnswer): Promise<void> {
+  const isJudged = guardsOf(exchange, 'response').length > 0;
+  const body = isJudged ? await guardAnswer(exchange, Buffer.from(answer.body)) : answer.body;
+  sendWhole(exchange, response, { ...answer, body });
+}
+
+function enveloped(shape: CallShape, result: unknown): string {
+  return JSON.stringify(shape.form === 'rpc' ? { jsonrpc: '2.0', id: shape.rpcId, result: result ?? null } : (result ?? {}));
+}
+
+interface WholeAnswer {
+  shape: CallShape;
+  status: number;
+  body: Buffer | string;
+  headers?: OutgoingHttpHeaders;
 }
 
 /** Bytes that are an answer already. */
-export function sendWhole(
-  exchange: Exchange,
-  response: ServerResponse,
-  {
-    shape,
-    status,
-    body,
-    headers = {},
-  }: { shape: CallShape; status: number; body: Buffer | string; headers?: OutgoingHttpHeaders },
-): void {
+function sendWhole(exchange: Exchange, response: ServerResponse, { shape, status, body, headers = {} }: WholeAnswer): void {
   exchange.status = status;
   exchange.responseBytes = body.length;
   exchange.firstByteAt = performance.now();
@@ -78,93 +92,8 @@ export function errorEvent(shape: CallShape, thrown: unknown): string {
   return `data: ${JSON.stringify(body)}\n\n`;
 }
 
-/** The head of a stream. */
-export function streamHead(exchange: Exchange): OutgoingHttpHeaders {
-  return {
-    ...exchangeHeaders(exchange),
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-cache',
-    // Front proxies of the nginx kind would hold the events back.
-    'x-accel-buffering': 'no',
-  };
-}
-
 /** A result as an event, wrapped as the form wants it. */
 export function eventOf(shape: CallShape, result: unknown): string {
   const body = shape.form === 'rpc' ? { jsonrpc: '2.0', id: shape.rpcId, result } : result;
   return `data: ${JSON.stringify(body)}\n\n`;
-}
-
-export interface EventWriter {
-  /** Resolves when more may be written; false: the client has left. */
-  write(event: Buffer | string): Promise<boolean>;
-  end(): void;
-  /** Instead of `end`, before anything was written: something else is the answer. */
-  leave(): void;
-}
-
-const COMMENT = ': keep-alive\n\n';
-const SILENCE_MS = 15_000;
-/** Who takes nothing for so long while events wait has left. */
-const STALL_MS = 60_000;
-
-/** Events to a client: the head with the first, back-pressure, and a comment where there is silence. */
-export function openEvents(exchange: Exchange, response: ServerResponse, wheel: Wheel): EventWriter {
-  let quietSinceMs = wheel.now();
-  let isWaiting = false;
-  const timed = {
-    slot: -1,
-    check(nowMs: number): void {
-      if (isWaiting || nowMs - quietSinceMs < SILENCE_MS) return;
-      quietSinceMs = nowMs;
-      begin();
-      response.write(COMMENT);
-    },
-  };
-  const begin = (): void => {
-    if (response.headersSent) return;
-    exchange.status = 200;
-    response.writeHead(200, streamHead(exchange));
-  };
-  // Events of one packet leave in one: a write to the socket costs more than all the rest of an event.
-  let isCorked = false;
-  const cork = (): void => {
-    if (isCorked) return;
-    isCorked = true;
-    response.cork();
-    process.nextTick(() => {
-      isCorked = false;
-      response.uncork();
-    });
-  };
-  response.setTimeout(STALL_MS, () => void (response.writableLength > 0 && response.destroy()));
-  wheel.join(timed);
-  return {
-    async write(event) {
-      if (response.destroyed) return false;
-      begin();
-      cork();
-      exchange.firstByteAt ??= performance.now();
-      exchange.responseBytes += event.length;
-      quietSinceMs = wheel.now();
-      if (response.write(event)) return true;
-      isWaiting = true;
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          response.off('drain', done).off('close', done);
-          resolve();
-        };
-        response.on('drain', done).on('close', done);
-      });
-      isWaiting = false;
-      return !response.destroyed;
-    },
-    leave: () => wheel.leave(timed),
-    end() {
-      wheel.leave(timed);
-      if (response.destroyed) return;
-      begin();
-      response.end();
-    },
-  };
 }

@@ -16,7 +16,8 @@ import { taskFromNow } from './follow.ts';
 import { missedIn } from './missed.ts';
 import { judge } from './reach.ts';
 import { type Relaying, askRaw, isEventStream, readWhole, relayEvents } from './relay.ts';
-import { type EventWriter, errorEvent, eventOf, openEvents } from './reply.ts';
+import { type EventWriter, openEvents } from './event-writer.ts';
+import { errorEvent, eventOf } from './reply.ts';
 import { clientCall, eventInForm, startingWith, upstreamOf } from './translated.ts';
 
 const RESUMES = 3;
@@ -25,7 +26,7 @@ const RESUMES = 3;
 export async function answerStream(answering: Answering, relaying: Relaying): Promise<void> {
   const { exchange, response, work } = answering;
   const begun = isRaw(work.call, work.upstream!) ? await beginRaw(relaying) : await beginTranslated(answering, relaying);
-  const writer = openEvents(exchange, response, exchange.plane.wheel);
+  const writer = openEvents(exchange, response);
   let isAnswer = true;
   try {
     let broken: unknown;
@@ -35,7 +36,7 @@ export async function answerStream(answering: Answering, relaying: Relaying): Pr
     });
     if (exchange.gone || exchange.cut !== undefined) return await tellCut(answering, writer);
     if (broken === undefined && last !== undefined && endsStream(last)) return;
-    if (!response.headersSent && broken !== undefined) {
+    if (!writer.hasBegun && broken !== undefined) {
       isAnswer = false;
       throw broken;
     }
@@ -43,7 +44,7 @@ export async function answerStream(answering: Answering, relaying: Relaying): Pr
     if (broken instanceof ProtocolError) return await tell(answering, writer, broken);
     await resume(answering, relaying, { writer, broken: broken ?? new GatewayError('upstream_incomplete') });
   } finally {
-    if (isAnswer) writer.end();
+    if (isAnswer) await writer.end();
     else writer.leave();
   }
 }

@@ -13,7 +13,7 @@ import { agentBase, pushesFor } from './card-route.ts';
 import { isRaw } from './interfaces.ts';
 import { Undelivered, refusalOf } from './reach.ts';
 import { type Relaying, askRaw, readWhole } from './relay.ts';
-import { sendResult } from './reply.ts';
+import { deliverResult, sendResult } from './reply.ts';
 
 export async function translateWhole({ exchange, response, side, work }: Answering, relaying: Relaying): Promise<void> {
   const answer = await side.translator.translate(clientCall(work.call), upstreamOf(relaying));
@@ -21,7 +21,7 @@ export async function translateWhole({ exchange, response, side, work }: Answeri
   work.answered = true;
   await relaying.learn(answer.result);
   relaying.finish();
-  sendResult(exchange, response, work.call, inForm(work.call, answer.result));
+  await deliverResult(exchange, response, work.call, inForm(work.call, answer.result));
 }
 
 /** Where the translation sends what it makes: by the same way, with the same books. */

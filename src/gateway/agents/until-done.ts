@@ -4,22 +4,25 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { isSend } from '../../agents/a2a/methods.ts';
 import { endsStream, isTerminal } from '../../agents/a2a/read.ts';
 import { backoffMs } from '../../agents/backoff.ts';
 import { isConversation } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
-import type { Answering } from './answer.ts';
+import type { Answering, Results } from './answer.ts';
 import type { AgentWork } from './call.ts';
 import { taskFromNow } from './follow.ts';
 import { Undelivered, judge } from './reach.ts';
 import type { Relaying } from './relay.ts';
 import { clientCall, startingWith, upstreamOf } from './translated.ts';
 
-/** Each result is known everywhere before it is passed on. What goes wrong before the first is thrown here. */
-export async function resultsOf(answering: Answering, relaying: Relaying): Promise<AsyncIterable<unknown>> {
+/** Of a send, each result is known everywhere before it is passed on, and what goes wrong before the first is thrown here. Other calls have one result, which tells of no task. */
+export async function resultsOf(answering: Answering, relaying: Relaying): Promise<Results> {
   const { side, work } = answering;
   const answer = await side.translator.translate(clientCall(work.call), upstreamOf(relaying));
-  const results = untilDone(answering, relaying, 'events' in answer ? answer.events : [answer.result]);
+  const told = 'events' in answer ? answer.events : [answer.result];
+  if (!isSend(work.call.operation)) return told;
+  const results = untilDone(answering, relaying, told);
   return startingWith(await results.next(), results);
 }
 
@@ -45,8 +48,6 @@ async function* untilDone(answering: Answering, relaying: Relaying, first: Resul
     results = taskFromNow(answering, relaying, work.task!);
   }
 }
-
-type Results = AsyncIterable<unknown> | Iterable<unknown>;
 
 /** Results as they are learnt, and how they ended. */
 async function* learned(
