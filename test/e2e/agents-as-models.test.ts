@@ -418,6 +418,8 @@ describe('work that takes longer', () => {
     expect([status, headers.get('x-should-retry')]).toEqual([504, 'false']);
     expect(body.error!.message).toContain('endless-2');
     expect(agent.asked('SendMessage')).toHaveLength(1);
+    // It did nothing wrong.
+    expect(await box.agent('brief')).toMatchObject({ state: 'healthy' });
   });
 
   test('what waits for its caller is an answer, though its stream stays open', async () => {

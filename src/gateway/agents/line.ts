@@ -70,15 +70,15 @@ async function serve(serving: Serving): Promise<void> {
   if (asked.at === 'card') return sendCard(exchange, response, await lookedAt(side, view));
   const bytes = await readBytes(exchange, request);
   recordBodies(exchange, bytes, response);
-  const read = (body: Buffer): AgentCall =>
-    asked.at === 'rpc' ? readRpc(body, request, shape) : readStated(asked, request, { bytes: body, shape });
-  const call = read(bytes);
+  const read = (body: Buffer, into: CallShape): AgentCall =>
+    asked.at === 'rpc' ? readRpc(body, request, into) : readStated(asked, request, { bytes: body, shape: into });
+  const call = read(bytes, shape);
   Object.assign(shape, { streams: call.streams, version: call.version });
   exchange.stream = call.streams;
   exchange.endUser = endUserOf(exchange);
   const work: AgentWork = { view, call, verdicts: [] };
   exchange.agentWork = work;
-  if (isSend(call.operation)) work.call = await guardCall(exchange, { bytes, call }, read);
+  if (isSend(call.operation)) work.call = await guardCall(exchange, { bytes, call }, (body) => read(body, { ...shape }));
   await callAgent(serving, work);
 }
 

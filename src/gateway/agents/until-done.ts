@@ -9,6 +9,7 @@ import { endsStream, isTerminal } from '../../agents/a2a/read.ts';
 import { backoffMs } from '../../agents/backoff.ts';
 import { isConversation } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
+import type { Exchange } from '../exchange.ts';
 import type { Answering, Results } from './answer.ts';
 import type { AgentWork } from './call.ts';
 import { taskFromNow } from './follow.ts';
@@ -36,27 +37,39 @@ async function* untilDone(answering: Answering, relaying: Relaying, first: Resul
   let results = first;
   let openSinceMs: number | undefined;
   for (let round = 1, breaks = 0; ; round++) {
-    const { isDone, broken } = yield* learned(relaying, results);
+    const { isDone, broken, count } = yield* learned(relaying, results);
     if (isDone) return;
+    if (!isTask(work.task)) throw broken ?? new GatewayError('upstream_incomplete');
+    if (broken !== undefined && (!isPassing(broken) || ++breaks > BREAKS)) throw round === 1 ? broken : lastWord(broken);
+    judge(work, work.replica!.id, exchange, broken);
+    // What is told beside how it stands is progress.
+    if (count > 1) openSinceMs = undefined;
     if (broken === undefined) requireTime(work, (openSinceMs ??= performance.now()));
-    else {
-      if (!mayGoOn(answering, broken) || ++breaks > BREAKS) throw round === 1 ? broken : lastWord(broken);
-      judge(work, work.replica!.id, exchange, broken);
-    }
-    await sleep(backoffMs(Math.min(round, LONGEST_STEP), exchange.plane.random));
-    if (exchange.gone || exchange.cut !== undefined) throw exchange.cut ?? new GatewayError('client_gone');
-    results = taskFromNow(answering, relaying, work.task!);
+    await pause(exchange, round);
+    results = taskFromNow(answering, relaying, work.task);
   }
+}
+
+/** Throws why nobody waits any more. */
+async function pause(exchange: Exchange, round: number): Promise<void> {
+  const requireReader = (): void => {
+    if (exchange.cut !== undefined || exchange.gone) throw exchange.cut ?? new GatewayError('client_gone');
+  };
+  requireReader();
+  await sleep(backoffMs(Math.min(round, LONGEST_STEP), exchange.plane.random));
+  requireReader();
 }
 
 /** Results as they are learnt, and how they ended. */
 async function* learned(
   { work, learn, finish }: Relaying,
   results: Results,
-): AsyncGenerator<unknown, { isDone: boolean; broken?: unknown }, undefined> {
+): AsyncGenerator<unknown, { isDone: boolean; broken?: unknown; count: number }, undefined> {
   let isDone = false;
+  let count = 0;
   try {
     for await (const result of results) {
+      count++;
       work.answered = true;
       const seen = await learn(result);
       isDone ||= seen !== undefined && endsStream(seen);
@@ -65,9 +78,9 @@ async function* learned(
       // Whoever waits for its caller may leave the stream open.
       if (isDone && !isTerminal(seen?.state)) break;
     }
-    return { isDone };
+    return { isDone, count };
   } catch (thrown) {
-    return isDone ? { isDone } : { isDone, broken: thrown };
+    return { isDone, count, ...(!isDone && { broken: thrown }) };
   }
 }
 
@@ -78,16 +91,14 @@ function lastWord(broken: unknown): unknown {
 }
 
 /** The agent's timeout holds for the time in which there is nothing to do but look again. */
-function requireTime({ task, view: { name, config } }: AgentWork, sinceMs: number): void {
-  if (!isTask(task)) throw new GatewayError('upstream_incomplete');
+function requireTime({ task = '', view: { name, config } }: AgentWork, sinceMs: number): void {
   if (performance.now() - sinceMs < config.timeoutMs) return;
   const message = `The agent \`${name}\` still works on the task ${JSON.stringify(task.slice(0, 128))}; ask for it at /a2a/${name}`;
   throw new GatewayError('upstream_timeout', { details: { message } });
 }
 
 /** What the agent says itself is its last word; what we say, too. */
-function mayGoOn({ exchange, work }: Answering, thrown: unknown): boolean {
-  if (exchange.gone || exchange.cut !== undefined || !isTask(work.task)) return false;
+function isPassing(thrown: unknown): boolean {
   return thrown instanceof Undelivered || (thrown instanceof GatewayError && thrown.code.startsWith('upstream_'));
 }
 
