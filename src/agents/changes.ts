@@ -66,7 +66,10 @@ export function createAgentService({ registry, shelf, news, fill, nowMs }: Servi
       return { before, inForce: await news.publish() };
     },
     async setEnabled(name, { enabled, by, force = false }) {
-      await shelf.put(enabledRow(shelf.row(name), { name, enabled, by, atMs: nowMs() }));
+      const atMs = nowMs();
+      const stored = shelf.row(name);
+      if (registry.get(name)?.origin === 'file') await shelf.switch({ agent: name, enabled, atMs, by });
+      else if (stored !== undefined) await shelf.put(enabledRow(stored, { enabled, by, atMs }));
       const entry = registry.setEnabled(name, enabled);
       if (force) news.cut(name);
       return inForce(entry);
@@ -74,12 +77,7 @@ export function createAgentService({ registry, shelf, news, fill, nowMs }: Servi
   };
 }
 
-/** Of an agent of the API the whole of it, else only that. */
-function enabledRow(
-  before: StoredAgent | undefined,
-  { name, enabled, by, atMs }: { name: string; enabled: boolean; by: string; atMs: number },
-): StoredAgent {
-  const written = before === undefined ? {} : (JSON.parse(before.content) as object);
-  const content = JSON.stringify({ ...written, enabled });
-  return { kind: 'overlay', ...before, name, version: (before?.version ?? 0) + 1, atMs, by, content };
+function enabledRow(before: StoredAgent, { enabled, by, atMs }: { enabled: boolean; by: string; atMs: number }): StoredAgent {
+  const content = JSON.stringify({ ...(JSON.parse(before.content) as object), enabled });
+  return { ...before, version: before.version + 1, atMs, by, content };
 }

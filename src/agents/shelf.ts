@@ -1,6 +1,6 @@
 /** Agents of the file and of the API side by side in one registry, with what the store remembers of both: rows, switches, and what they were asked and have cost. */
 import type { AgentConfig } from '../core/agent.ts';
-import type { AgentTotals, AgentsPort, StoredAgent } from '../store/ports/agents.ts';
+import type { AgentSwitch, AgentTotals, AgentsPort, StoredAgent } from '../store/ports/agents.ts';
 import type { AgentEntry, AgentOrigin } from './entry.ts';
 import type { AgentRegistry } from './registry.ts';
 
@@ -18,57 +18,51 @@ export interface Shelf {
   /** The file's agents, as they are now. One of the API with the name of one of them waits until that is gone. */
   useFile: (configs: readonly AgentConfig[]) => void;
   row: (name: string) => StoredAgent | undefined;
+  /** Of an agent of the file. Written, and remembered. Rejects with StoreError. */
+  switch: (said: AgentSwitch) => Promise<void>;
   /** Written, and remembered. Rejects with StoreError. */
   put: (row: StoredAgent) => Promise<void>;
   /** The same of one that is gone, with its counters. */
   remove: (name: string) => Promise<void>;
 }
 
-export function createShelf({ registry, store, resolve, onLeftOut }: ShelfParts): Shelf {
+export function createShelf(parts: ShelfParts): Shelf {
+  const { registry, store } = parts;
   const rows = new Map<string, StoredAgent>();
+  const switches = new Map<string, AgentSwitch>();
   const totals = new Map<string, AgentTotals>();
-  const register = (config: AgentConfig, origin: AgentOrigin): void => {
-    const entry = registry.register(config, origin);
-    const counted = totals.get(config.name);
-    if (counted !== undefined) [entry.invocationCount, entry.totalCostNanoUsd] = [counted.invocations, counted.nanoUsd];
+  const { register, registerStored, letGo } = createPlaces(parts, totals);
+  /** For the one that waits behind it. */
+  const makeWay = (entry: AgentEntry): void => {
+    letGo(entry);
+    const waiting = rows.get(entry.config.name);
+    if (waiting !== undefined) registerStored(waiting);
   };
-  const registerStored = (row: StoredAgent): void => {
-    try {
-      register(resolve(row), 'api');
-    } catch (error) {
-      onLeftOut(row.name, error);
-    }
-  };
-  const letGo = (entry: AgentEntry): void => {
-    const { name } = entry.config;
-    registry.unregister(name);
-    totals.set(name, { agent: name, invocations: entry.invocationCount, nanoUsd: entry.totalCostNanoUsd });
+  const useFiled = (config: AgentConfig): void => {
+    const known = registry.get(config.name);
+    if (known !== undefined && known.origin !== 'file') letGo(known);
+    if (known?.origin !== 'file') register(config, 'file');
+    else if (JSON.stringify(known.config) !== JSON.stringify(config)) registry.update(config.name, config);
   };
   return {
     async load() {
       for (const each of await store.totals()) totals.set(each.agent, each);
+      for (const each of await store.switches()) switches.set(each.agent, each);
       for (const row of await store.list()) {
         rows.set(row.name, row);
-        if (row.kind === 'agent') registerStored(row);
+        registerStored(row);
       }
     },
     useFile(configs) {
       const named = new Set(configs.map(({ name }) => name));
-      const gone = registry.list().filter(({ origin, config }) => origin === 'file' && !named.has(config.name));
-      for (const entry of gone) {
-        letGo(entry);
-        const waiting = rows.get(entry.config.name);
-        if (waiting?.kind === 'agent') registerStored(waiting);
-      }
-      for (const written of configs) {
-        const config = { ...written, enabled: switchedTo(rows.get(written.name)) ?? written.enabled };
-        const known = registry.get(config.name);
-        if (known !== undefined && known.origin !== 'file') letGo(known);
-        if (known?.origin !== 'file') register(config, 'file');
-        else if (JSON.stringify(known.config) !== JSON.stringify(config)) registry.update(config.name, config);
-      }
+      for (const entry of registry.list()) if (entry.origin === 'file' && !named.has(entry.config.name)) makeWay(entry);
+      for (const config of configs) useFiled({ ...config, enabled: switches.get(config.name)?.enabled ?? config.enabled });
     },
     row: (name) => rows.get(name),
+    async switch(said) {
+      await store.switch(said);
+      switches.set(said.agent, said);
+    },
     async put(row) {
       await store.put(row);
       rows.set(row.name, row);
@@ -82,7 +76,31 @@ export function createShelf({ registry, store, resolve, onLeftOut }: ShelfParts)
   };
 }
 
-/** What was said over the API about an agent of the file. */
-function switchedTo(row: StoredAgent | undefined): boolean | undefined {
-  return row?.kind === 'overlay' ? (JSON.parse(row.content) as { enabled?: boolean }).enabled : undefined;
+interface Places {
+  register: (config: AgentConfig, origin: AgentOrigin) => void;
+  registerStored: (row: StoredAgent) => void;
+  letGo: (entry: AgentEntry) => void;
+}
+
+/** Agents come into the registry with what they were asked and have cost, and leave that behind. */
+function createPlaces({ registry, resolve, onLeftOut }: ShelfParts, totals: Map<string, AgentTotals>): Places {
+  const register = (config: AgentConfig, origin: AgentOrigin): void => {
+    const entry = registry.register(config, origin);
+    const counted = totals.get(config.name);
+    if (counted !== undefined) [entry.invocationCount, entry.totalCostNanoUsd] = [counted.invocations, counted.nanoUsd];
+  };
+  return {
+    register,
+    registerStored(row) {
+      try {
+        register(resolve(row), 'api');
+      } catch (error) {
+        onLeftOut(row.name, error);
+      }
+    },
+    letGo({ config: { name }, invocationCount, totalCostNanoUsd }) {
+      registry.unregister(name);
+      totals.set(name, { agent: name, invocations: invocationCount, nanoUsd: totalCostNanoUsd });
+    },
+  };
 }

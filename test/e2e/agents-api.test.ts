@@ -519,6 +519,28 @@ test('after a restart agents and counters are there, states are not', async () =
   await expect.poll(async () => (await get('/v1/agents/fresh')).state, { timeout: 8_000 }).toBe('healthy');
 });
 
+test('an agent of the file is switched for itself, not for the one that waits behind it', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'signalbox-behind-'));
+  const behind = { name: 'both', url: agent.base, health: { interval_s: 60 } };
+  let own = await startAgentBox([], { more: PRIVATE, dataDir: home });
+  const again = async (agents: readonly object[]): Promise<void> => {
+    await own.box.stop();
+    own = await startAgentBox(agents, { more: PRIVATE, dataDir: home });
+  };
+  try {
+    expect((await own.admin('POST', '/v1/agents', { ...behind, description: 'of the API' })).status).toBe(201);
+    await again([{ ...behind, description: 'of the file' }]);
+    expect((await own.admin('POST', '/v1/agents/both/disable')).body).toMatchObject({ origin: 'file', enabled: false });
+    await again([{ ...behind, description: 'of the file' }]);
+    expect(await own.agent('both')).toMatchObject({ origin: 'file', enabled: false });
+    await again([]);
+    expect(await own.agent('both')).toMatchObject({ origin: 'api', enabled: true, description: 'of the API', version: 1 });
+  } finally {
+    await own.close();
+    rmSync(home, { recursive: true, force: true });
+  }
+});
+
 function message(text: string): object {
   return { message: { messageId: crypto.randomUUID(), role: 'ROLE_USER', parts: [{ text }] } };
 }

@@ -18,11 +18,11 @@ forEachStore((kind, open) => {
     const { agents } = (await open()).store;
     expect(await agents.list()).toEqual([]);
     await agents.put(agent('b'));
-    await agents.put(agent('a', { kind: 'overlay', content: '{"enabled":false}' }));
+    await agents.put(agent('a', { content: '{"enabled":false}' }));
     await expect(agents.put(agent('b', { by: 'usr_2' }))).rejects.toMatchObject({ code: 'conflict' });
     await expect(agents.put(agent('b', { version: 3 }))).rejects.toMatchObject({ code: 'conflict' });
     await expect(agents.put(agent('unknown', { version: 2 }))).rejects.toMatchObject({ code: 'conflict' });
-    expect(await agents.list()).toEqual([agent('a', { kind: 'overlay', content: '{"enabled":false}' }), agent('b')]);
+    expect(await agents.list()).toEqual([agent('a', { content: '{"enabled":false}' }), agent('b')]);
     await agents.put(agent('b', { version: 2, sealed: 'c2VhbGVk' }));
     // What is not said any more is not there any more.
     await agents.put(agent('b', { version: 3, atMs: 7, by: 'usr_2' }));
@@ -32,6 +32,22 @@ forEachStore((kind, open) => {
     expect(await agents.remove('b')).toBe(false);
     await agents.put(agent('b'));
     expect((await agents.list()).map(({ name }) => name)).toEqual(['a', 'b']);
+  });
+
+  test('switches of agents of the file are kept beside agents of the same names', async () => {
+    const { agents } = (await open()).store;
+    expect(await agents.switches()).toEqual([]);
+    await agents.put(agent('a'));
+    await agents.switch({ agent: 'a', enabled: false, atMs: 5, by: 'root' });
+    await agents.switch({ agent: 'b', enabled: false, atMs: 6, by: 'root' });
+    await agents.switch({ agent: 'b', enabled: true, atMs: 7, by: 'usr_2' });
+    const switches = await agents.switches();
+    expect(switches.toSorted((one, other) => (one.agent < other.agent ? -1 : 1))).toEqual([
+      { agent: 'a', enabled: false, atMs: 5, by: 'root' },
+      { agent: 'b', enabled: true, atMs: 7, by: 'usr_2' },
+    ]);
+    expect(await agents.remove('a')).toBe(true);
+    expect(await agents.switches()).toHaveLength(2);
   });
 
   test('of several that change an agent at once, one does', async () => {
@@ -285,7 +301,7 @@ forEachStore((kind, open) => {
 });
 
 function agent(name: string, change: Partial<StoredAgent> = {}): StoredAgent {
-  return { name, kind: 'agent', version: 1, atMs: 5, by: 'root', content: `{"url":"https://${name}.example"}`, ...change };
+  return { name, version: 1, atMs: 5, by: 'root', content: `{"url":"https://${name}.example"}`, ...change };
 }
 
 function record(change: Partial<TaskRecord>): TaskRecord {

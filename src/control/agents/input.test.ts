@@ -71,7 +71,7 @@ test('what is sealed opens only for the places it was sealed for', () => {
   const written = { name: 'one', url: 'https://here.example', api_key: 'key', health: { url: 'https://here.example/up' } };
   const { open, secrets } = splitSecrets(written);
   const sealed = sealSecrets(ring, written, secrets)!;
-  const row = { name: 'one', kind: 'agent', version: 1, atMs: 0, by: 'root', sealed } as const;
+  const row = { name: 'one', version: 1, atMs: 0, by: 'root', sealed } as const;
   const opened = (content: object) => openSecrets(ring, { ...row, content: JSON.stringify(content) }).api_key;
   expect(JSON.stringify(open)).not.toContain('api_key');
   expect(opened(open)).toBe('key');

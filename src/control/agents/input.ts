@@ -45,7 +45,6 @@ export async function acceptAgent(
   const sealed = sealSecrets(agents.ring, settings, secrets);
   const row: StoredAgent = {
     name: settings.name,
-    kind: 'agent',
     version: (before?.version ?? 0) + 1,
     atMs: nowMs(),
     by,

@@ -4,8 +4,6 @@ import type { NanoUsd } from '../../core/money.ts';
 
 export interface StoredAgent {
   name: string;
-  /** `agent`: all of it; `overlay`: only what was changed about an agent of the file. */
-  kind: 'agent' | 'overlay';
   /** 1, 2, 3… */
   version: number;
   atMs: number;
@@ -15,6 +13,14 @@ export interface StoredAgent {
   content: string;
   /** The credential and secret headers. */
   sealed?: string;
+}
+
+/** What was said over the API about an agent of the file. */
+export interface AgentSwitch {
+  agent: string;
+  enabled: boolean;
+  atMs: number;
+  by: string;
 }
 
 export interface AgentTotals {
@@ -31,6 +37,8 @@ export interface AgentsPort {
   put(agent: StoredAgent): Promise<void>;
   /** False: there was none. Tasks stay. */
   remove(name: string): Promise<boolean>;
+  switches(): Promise<AgentSwitch[]>;
+  switch(agent: AgentSwitch): Promise<void>;
   totals(): Promise<AgentTotals[]>;
   forgetTotals(agent: string): Promise<void>;
   task(agent: string, task: string): Promise<TaskRecord | undefined>;

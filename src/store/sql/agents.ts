@@ -19,6 +19,18 @@ export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
       const { numDeletedRows } = await db.deleteFrom('agents').where('name', '=', name).executeTakeFirstOrThrow();
       return numDeletedRows > 0n;
     },
+    switches: async () => {
+      const rows = await db.selectFrom('agent_switches').selectAll().execute();
+      return rows.map(({ agent, enabled, at_ms, by_actor }) => ({ agent, enabled: enabled === 1, atMs: at_ms, by: by_actor }));
+    },
+    switch: async ({ agent, enabled, atMs, by }) => {
+      const row = { enabled: enabled ? 1 : 0, at_ms: atMs, by_actor: by };
+      await db
+        .insertInto('agent_switches')
+        .values({ agent, ...row })
+        .onConflict((conflict) => conflict.column('agent').doUpdateSet(row))
+        .execute();
+    },
     totals: async () => {
       const rows = await db.selectFrom('agent_totals').selectAll().execute();
       return rows.map(({ agent, invocations, nano_usd }) => ({ agent, invocations, nanoUsd: nano_usd }));
@@ -50,8 +62,8 @@ export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
   };
 }
 
-async function put(db: Kysely<Tables>, { name, version, kind, atMs, by, content, sealed }: StoredAgent): Promise<void> {
-  const row = { kind, version, at_ms: atMs, by_actor: by, content_json: content, sealed: sealed ?? null };
+async function put(db: Kysely<Tables>, { name, version, atMs, by, content, sealed }: StoredAgent): Promise<void> {
+  const row = { version, at_ms: atMs, by_actor: by, content_json: content, sealed: sealed ?? null };
   if (version === 1) {
     await db
       .insertInto('agents')
@@ -98,10 +110,9 @@ function cursorOf(after: string | undefined): { atMs: number; task: string } | u
 }
 
 function agentOf(row: Selectable<Tables['agents']>): StoredAgent {
-  const { name, kind, version, at_ms, by_actor, content_json, sealed } = row;
+  const { name, version, at_ms, by_actor, content_json, sealed } = row;
   return {
     name,
-    kind: kind as StoredAgent['kind'],
     version,
     atMs: at_ms,
     by: by_actor,

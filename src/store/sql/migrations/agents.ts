@@ -5,12 +5,18 @@ export async function agents(db: Kysely<unknown>): Promise<void> {
   await schema
     .createTable('agents')
     .addColumn('name', 'text', (column) => column.primaryKey())
-    .addColumn('kind', 'text', (column) => column.notNull())
     .addColumn('version', 'bigint', (column) => column.notNull())
     .addColumn('at_ms', 'bigint', (column) => column.notNull())
     .addColumn('by_actor', 'text', (column) => column.notNull())
     .addColumn('content_json', 'text', (column) => column.notNull())
     .addColumn('sealed', 'text')
+    .execute();
+  await schema
+    .createTable('agent_switches')
+    .addColumn('agent', 'text', (column) => column.primaryKey())
+    .addColumn('enabled', 'integer', (column) => column.notNull())
+    .addColumn('at_ms', 'bigint', (column) => column.notNull())
+    .addColumn('by_actor', 'text', (column) => column.notNull())
     .execute();
   await schema
     .createTable('agent_totals')

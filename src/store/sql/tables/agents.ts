@@ -2,12 +2,17 @@
 export interface AgentTables {
   agents: {
     name: string;
-    kind: string;
     version: number;
     at_ms: number;
     by_actor: string;
     content_json: string;
     sealed: string | null;
+  };
+  agent_switches: {
+    agent: string;
+    enabled: number;
+    at_ms: number;
+    by_actor: string;
   };
   agent_totals: AgentTotalTable;
   agent_tasks: AgentTaskTable;
