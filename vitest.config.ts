@@ -18,6 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'whole',
+          globalSetup: './test/support/one-piece.ts',
           include: ['test/{conformance,e2e,pins,docs,store}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -30,6 +31,7 @@ export default defineConfig({
       {
         test: {
           name: 'long',
+          globalSetup: './test/support/one-piece.ts',
           include: ['test/long/**/*.test.ts'],
           testTimeout: 3_600_000,
           hookTimeout: 120_000,

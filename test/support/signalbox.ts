@@ -1,4 +1,4 @@
-/** A real Signalbox in a process of its own, started from the sources, for tests of the whole product. */
+/** A real Signalbox in a process of its own, for tests of the whole product. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { type Command, type Finished, ROOT, startCommand } from './command.ts';
 
 const READY_MS = 30_000;
-/** Some hundred starts strip and compile the same sources; with it each takes half the time. */
-const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/signalbox');
+/** The tests' own build, where there is one; benchmarks start the sources. */
+const ENTRY = process.env['SIGNALBOX_ENTRY'] ?? join(ROOT, 'src/main.ts');
 
 export interface SignalboxOptions {
   /** Text of the configuration file; absent: first-run mode. */
@@ -116,8 +116,8 @@ function newHome(): string {
 }
 
 function run(args: string[], { cwd, env }: { cwd: string; env: Record<string, string> }): Command {
-  const bare = { PATH: process.env['PATH'] ?? '', HOME: cwd, NODE_COMPILE_CACHE: COMPILE_CACHE };
-  return startCommand(process.execPath, [join(ROOT, 'src/main.ts'), ...args], { cwd, env: { ...bare, ...env } });
+  const bare = { PATH: process.env['PATH'] ?? '', HOME: cwd };
+  return startCommand(process.execPath, [ENTRY, ...args], { cwd, env: { ...bare, ...env } });
 }
 
 function configArgs(options: SignalboxOptions, path: string): string[] {
