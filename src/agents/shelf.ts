@@ -15,11 +15,11 @@ export interface ShelfParts {
 export interface Shelf {
   /** Reads all of it from the store. Rejects with StoreError. */
   load: () => Promise<void>;
-  /** The file's agents, as they are now. One of the API with the name of one of them waits until that is gone. */
+  /** The file's agents, as they are now; a switch holds until the file says something else. One of the API with the name of one of them waits until that is gone. */
   useFile: (configs: readonly AgentConfig[]) => void;
   row: (name: string) => StoredAgent | undefined;
   /** Of an agent of the file. Written, and remembered. Rejects with StoreError. */
-  switch: (said: AgentSwitch) => Promise<void>;
+  switch: (said: Omit<AgentSwitch, 'fileSays'>) => Promise<void>;
   /** Written, and remembered. Rejects with StoreError. */
   put: (row: StoredAgent) => Promise<void>;
   /** The same of one that is gone, with its counters. */
@@ -31,12 +31,22 @@ export function createShelf(parts: ShelfParts): Shelf {
   const rows = new Map<string, StoredAgent>();
   const switches = new Map<string, AgentSwitch>();
   const totals = new Map<string, AgentTotals>();
+  const fileSays = new Map<string, boolean>();
   const { register, registerStored, letGo } = createPlaces(parts, totals);
   /** For the one that waits behind it. */
   const makeWay = (entry: AgentEntry): void => {
     letGo(entry);
     const waiting = rows.get(entry.config.name);
     if (waiting !== undefined) registerStored(waiting);
+  };
+  const isEnabled = ({ name, enabled }: AgentConfig): boolean => {
+    fileSays.set(name, enabled);
+    const said = switches.get(name);
+    if (said === undefined || said.fileSays === enabled) return said?.enabled ?? enabled;
+    switches.delete(name);
+    // One that a store which is down keeps is outdated all the same.
+    store.forgetSwitch(name).catch(() => undefined);
+    return enabled;
   };
   const useFiled = (config: AgentConfig): void => {
     const known = registry.get(config.name);
@@ -56,12 +66,13 @@ export function createShelf(parts: ShelfParts): Shelf {
     useFile(configs) {
       const named = new Set(configs.map(({ name }) => name));
       for (const entry of registry.list()) if (entry.origin === 'file' && !named.has(entry.config.name)) makeWay(entry);
-      for (const config of configs) useFiled({ ...config, enabled: switches.get(config.name)?.enabled ?? config.enabled });
+      for (const config of configs) useFiled({ ...config, enabled: isEnabled(config) });
     },
     row: (name) => rows.get(name),
     async switch(said) {
-      await store.switch(said);
-      switches.set(said.agent, said);
+      const stored = { ...said, fileSays: fileSays.get(said.agent) ?? said.enabled };
+      await store.switch(stored);
+      switches.set(said.agent, stored);
     },
     async put(row) {
       await store.put(row);

@@ -38,16 +38,18 @@ forEachStore((kind, open) => {
     const { agents } = (await open()).store;
     expect(await agents.switches()).toEqual([]);
     await agents.put(agent('a'));
-    await agents.switch({ agent: 'a', enabled: false, atMs: 5, by: 'root' });
-    await agents.switch({ agent: 'b', enabled: false, atMs: 6, by: 'root' });
-    await agents.switch({ agent: 'b', enabled: true, atMs: 7, by: 'usr_2' });
+    await agents.switch({ agent: 'a', enabled: false, fileSays: true, atMs: 5, by: 'root' });
+    await agents.switch({ agent: 'b', enabled: false, fileSays: true, atMs: 6, by: 'root' });
+    await agents.switch({ agent: 'b', enabled: true, fileSays: false, atMs: 7, by: 'usr_2' });
     const switches = await agents.switches();
     expect(switches.toSorted((one, other) => (one.agent < other.agent ? -1 : 1))).toEqual([
-      { agent: 'a', enabled: false, atMs: 5, by: 'root' },
-      { agent: 'b', enabled: true, atMs: 7, by: 'usr_2' },
+      { agent: 'a', enabled: false, fileSays: true, atMs: 5, by: 'root' },
+      { agent: 'b', enabled: true, fileSays: false, atMs: 7, by: 'usr_2' },
     ]);
     expect(await agents.remove('a')).toBe(true);
     expect(await agents.switches()).toHaveLength(2);
+    await agents.forgetSwitch('b');
+    expect((await agents.switches()).map((each) => each.agent)).toEqual(['a']);
   });
 
   test('of several that change an agent at once, one does', async () => {

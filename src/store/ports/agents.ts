@@ -19,6 +19,8 @@ export interface StoredAgent {
 export interface AgentSwitch {
   agent: string;
   enabled: boolean;
+  /** The file's own word at that time: another one is newer. */
+  fileSays: boolean;
   atMs: number;
   by: string;
 }
@@ -39,6 +41,7 @@ export interface AgentsPort {
   remove(name: string): Promise<boolean>;
   switches(): Promise<AgentSwitch[]>;
   switch(agent: AgentSwitch): Promise<void>;
+  forgetSwitch(agent: string): Promise<void>;
   totals(): Promise<AgentTotals[]>;
   forgetTotals(agent: string): Promise<void>;
   task(agent: string, task: string): Promise<TaskRecord | undefined>;

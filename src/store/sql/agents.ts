@@ -2,7 +2,7 @@ import { type Kysely, type Selectable, sql } from 'kysely';
 
 import type { TaskFilter, TaskPage, TaskRecord } from '../../core/agent.ts';
 import { clean } from '../import/owners.ts';
-import type { AgentsPort, StoredAgent } from '../ports/agents.ts';
+import type { AgentSwitch, AgentsPort, StoredAgent } from '../ports/agents.ts';
 import { StoreError } from '../store.ts';
 import type { Tables } from './tables.ts';
 import type { AgentTaskTable } from './tables/agents.ts';
@@ -21,15 +21,18 @@ export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
     },
     switches: async () => {
       const rows = await db.selectFrom('agent_switches').selectAll().execute();
-      return rows.map(({ agent, enabled, at_ms, by_actor }) => ({ agent, enabled: enabled === 1, atMs: at_ms, by: by_actor }));
+      return rows.map(switchOf);
     },
-    switch: async ({ agent, enabled, atMs, by }) => {
-      const row = { enabled: enabled ? 1 : 0, at_ms: atMs, by_actor: by };
+    switch: async ({ agent, enabled, fileSays, atMs, by }) => {
+      const row = { enabled: enabled ? 1 : 0, file_says: fileSays ? 1 : 0, at_ms: atMs, by_actor: by };
       await db
         .insertInto('agent_switches')
         .values({ agent, ...row })
         .onConflict((conflict) => conflict.column('agent').doUpdateSet(row))
         .execute();
+    },
+    forgetSwitch: async (agent) => {
+      await db.deleteFrom('agent_switches').where('agent', '=', agent).execute();
     },
     totals: async () => {
       const rows = await db.selectFrom('agent_totals').selectAll().execute();
@@ -60,6 +63,10 @@ export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
     },
     tasks: (filter) => tasksOf(db, filter),
   };
+}
+
+function switchOf({ agent, enabled, file_says, at_ms, by_actor }: Selectable<Tables['agent_switches']>): AgentSwitch {
+  return { agent, enabled: enabled === 1, fileSays: file_says === 1, atMs: at_ms, by: by_actor };
 }
 
 async function put(db: Kysely<Tables>, { name, version, atMs, by, content, sealed }: StoredAgent): Promise<void> {

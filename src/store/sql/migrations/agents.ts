@@ -15,6 +15,7 @@ export async function agents(db: Kysely<unknown>): Promise<void> {
     .createTable('agent_switches')
     .addColumn('agent', 'text', (column) => column.primaryKey())
     .addColumn('enabled', 'integer', (column) => column.notNull())
+    .addColumn('file_says', 'integer', (column) => column.notNull())
     .addColumn('at_ms', 'bigint', (column) => column.notNull())
     .addColumn('by_actor', 'text', (column) => column.notNull())
     .execute();

@@ -11,6 +11,7 @@ export interface AgentTables {
   agent_switches: {
     agent: string;
     enabled: number;
+    file_says: number;
     at_ms: number;
     by_actor: string;
   };
