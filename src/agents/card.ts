@@ -83,7 +83,7 @@ function factsOf(raw: JsonObject): ReadCard {
       pushNotifications: capabilities.pushNotifications === true,
       extendedCard: capabilities.extendedAgentCard === true || raw.supportsAuthenticatedExtendedCard === true,
       hash: digestOf(raw),
-      trustHash: digestOf(Object.fromEntries(TRUSTED.map((member) => [member, raw[member]]))),
+      trustHash: digestOf(trustedOf(raw)),
       signed: listOf(raw.signatures).length > 0,
     },
   };
@@ -112,6 +112,17 @@ const TRUSTED = [
   'security',
   'securityRequirements',
 ];
+
+/** Where a card found at `url` leads and by what security, whatever the origin at which it was found. */
+export function trustAt({ raw }: Pick<AgentCardFacts, 'raw'>, url: string): string {
+  const { origin } = new URL(url);
+  const written = canonical(trustedOf(raw));
+  return written.replaceAll(`"${origin}/`, '"/').replaceAll(`"${origin}"`, '"/"');
+}
+
+function trustedOf(raw: Readonly<Record<string, unknown>>): JsonObject {
+  return Object.fromEntries(TRUSTED.map((member) => [member, raw[member]]));
+}
 
 function refused(why: string): ReadCard {
   return { ok: false, problem: `The card cannot be used: ${why}` };

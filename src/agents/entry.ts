@@ -37,6 +37,7 @@ export interface AgentEntry {
   pendingCard?: KnownCard;
   /** Wall clock. */
   nextProbeAtMs: number;
+  wasLookedAt?: true;
 }
 
 export interface ReplicaEntry {
@@ -70,9 +71,17 @@ export function lastCheckOf({ replicas }: AgentEntry): number | undefined {
   return times.length === 0 ? undefined : Math.max(...times);
 }
 
-export function hasUnknown({ replicas }: AgentEntry): boolean {
+/** Whoever is left alone stays Unknown, however often its card is read. */
+export function wantsFirstLook(entry: AgentEntry): boolean {
+  if (isLeftAlone(entry) && entry.wasLookedAt === true) return false;
+  const { replicas } = entry;
   for (const { health } of replicas.values()) if (health.state === 'unknown') return true;
   return false;
+}
+
+/** Nobody but its callers tells how it is. */
+export function isLeftAlone({ config }: Pick<AgentEntry, 'config'>): boolean {
+  return config.health.mode === 'off';
 }
 
 /** After that many bad probes in a row it is looked at less and less often, down to this. */

@@ -1,9 +1,9 @@
 /**
- * How an agent is looked at: its card first, with the agent's own credential, since that is what every A2A agent serves to a GET; its URL where there is none. Over the
- * way out of everything, without redirects.
+ * How an agent is looked at: its card first, with the agent's own credential, since that is what every A2A agent serves to a GET; its URL where there is none, or another
+ * place where the operator says so. Over the way out of everything, without redirects.
  */
 import { GatewayError } from '../core/errors.ts';
-import type { AgentConfig } from '../core/agent.ts';
+import { type AgentConfig, readsCard } from '../core/agent.ts';
 import type { JSONWebKeySet } from 'jose';
 
 import { type AgentCardFacts, readCard } from './card.ts';
@@ -38,15 +38,25 @@ export function createProbe(parts: ProbeParts): Probe {
   return async (target) => {
     const { config, url } = target;
     const ask = asking(parts, config);
-    const { url: instead } = config.health;
-    if (instead !== undefined) {
-      const trusted = isOwnPlace(config, instead) ? ask : asking(parts, { ...config, headers: {} });
-      return verdictOf(await trusted(instead, NO_BODY), config);
+    const { url: instead, mode } = config.health;
+    if (mode === 'off') return { verdict: 'unverified', ...(await cardBeside(parts, target)) };
+    if (instead !== undefined || mode === 'url') {
+      const place = instead ?? url;
+      const trusted = isOwnPlace(config, place) ? ask : asking(parts, { ...config, headers: {} });
+      const [answer, beside] = await Promise.all([trusted(place, NO_BODY), cardBeside(parts, target)]);
+      return { ...verdictOf(answer, config), ...beside };
     }
-    const byCard = config.health.mode === 'url' ? undefined : await lookForCard(parts, ask, target);
+    const byCard = await lookForCard(parts, ask, target);
     if (byCard !== undefined) return byCard;
-    return config.health.mode === 'card' ? { verdict: 'unverified' } : verdictOf(await ask(url, NO_BODY), config);
+    return mode === 'card' ? { verdict: 'unverified' } : verdictOf(await ask(url, NO_BODY), config);
   };
+}
+
+/** Where something else tells how the agent is, the card tells only where calls go. */
+async function cardBeside(parts: ProbeParts, target: ProbeTarget): Promise<Pick<ProbeResult, 'card'>> {
+  const { config } = target;
+  const card = readsCard(config) ? (await lookForCard(parts, asking(parts, config), target))?.card : undefined;
+  return card === undefined ? {} : { card };
 }
 
 /** Where its credential goes anyhow; what watches over it elsewhere is told no secret. */

@@ -307,7 +307,11 @@ describe('changing', () => {
     ['a', '', 'Agent URL cannot be empty'],
     ['a', 'ftp://example.com', 'Agent URL must start with http:// or https://, got: ftp://example.com'],
     ['a', 'https://', 'Agent URL has an invalid or missing host: https://'],
-    ['a', 'https://me:secret@example.com', 'Agent URL has an invalid or missing host: https://…@example.com'],
+    [
+      'a',
+      'https://me:secret@example.com',
+      'Agent URL must hold no user and no password; use `api_key` or `headers`: https://…@example.com',
+    ],
   ])('%j at %j is refused', (name, url, message) => {
     const { registry } = rigged();
     expect(() => registry.register(agentConfig(name, url))).toThrow(message);

@@ -9,16 +9,18 @@ import {
   agentNameProblem,
   agentUrlProblem,
   isAvailable,
+  readsCard,
 } from '../core/agent.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
-import { isSamePlace, mayReplace } from './compare.ts';
+import { isLookedAtAlike, keepWhatIsKnown, mayReplace } from './compare.ts';
 import {
   type AgentEntry,
   type AgentOrigin,
   type KnownCard,
   type ReplicaEntry,
-  hasUnknown,
+  wantsFirstLook,
+  isLeftAlone,
   newEntry,
   pauseAfter,
   stateOf,
@@ -95,17 +97,14 @@ export class AgentRegistry {
     return newEntry(config, { origin: 'api', generation: 0, registeredAtMs: nowMs, nextProbeAtMs: nowMs });
   }
 
-  /** Another configuration under the same name: Unknown again unless only words changed; what it was asked and has cost stays. Throws invalid_request, not_found. */
+  /** Another configuration under the same name: Unknown again where its place changed; what it was asked and has cost stays. Throws invalid_request, not_found. */
   update(name: string, config: AgentConfig): AgentEntry {
     requireSound(config);
     const before = this.require(name);
     const entry = this.put(config, before.origin);
     entry.invocationCount = before.invocationCount;
     entry.totalCostNanoUsd = before.totalCostNanoUsd;
-    if (!isSamePlace(before.config, config)) return entry;
-    if (before.card !== undefined) entry.card = before.card;
-    if (before.pendingCard !== undefined) entry.pendingCard = before.pendingCard;
-    for (const [id, replica] of entry.replicas) replica.health = before.replicas.get(id)?.health ?? replica.health;
+    if (isLookedAtAlike(before.config, config)) keepWhatIsKnown(before, entry);
     return entry;
   }
 
@@ -138,7 +137,7 @@ export class AgentRegistry {
     let looked: AgentEntry | undefined;
     let entry = this.agents.get(name);
     // Whoever was registered anew meanwhile is another one; its state after a look may still be Unknown where nobody may look.
-    while (entry?.config.enabled === true && hasUnknown(entry) && entry !== looked) {
+    while (entry?.config.enabled === true && wantsFirstLook(entry) && entry !== looked) {
       looked = entry;
       await this.checkAgentHealth(name);
       entry = this.agents.get(name);
@@ -194,7 +193,7 @@ export class AgentRegistry {
   /** Looks at all replicas of an agent, once for all who ask meanwhile. Disabled agents are not looked at, unknown names are no error. Never rejects. */
   checkAgentHealth(name: string): Promise<void> {
     const entry = this.agents.get(name);
-    if (entry?.config.enabled !== true || entry.config.health.mode === 'off') return Promise.resolve();
+    if (entry?.config.enabled !== true || (isLeftAlone(entry) && !readsCard(entry.config))) return Promise.resolve();
     const { generation } = entry;
     const underWay = this.looking.get(name);
     if (underWay?.generation === generation) return underWay.done;
@@ -325,9 +324,10 @@ export class AgentRegistry {
     const results = await Promise.all(replicas.map(probe));
     // Registered anew, disabled or gone meanwhile: what was seen is not this agent's.
     if (this.agents.get(config.name) !== entry) return;
+    entry.wasLookedAt = true;
     const found = results.find((result) => result.card !== undefined)?.card;
     if (found !== undefined) this.take(entry, found);
-    for (const [index, { verdict, latencyMs }] of results.entries()) {
+    for (const [index, { verdict, latencyMs }] of isLeftAlone(entry) ? [] : results.entries()) {
       const atMs = this.parts.nowMs();
       this.observe(
         config.name,
@@ -341,7 +341,7 @@ export class AgentRegistry {
   /** A first card is taken as it is; another one only if it leads to the same places under the same security. */
   private take(entry: AgentEntry, found: KnownCard): void {
     const { name } = entry.config;
-    if (entry.card === undefined || mayReplace(entry.card.facts, found.facts)) {
+    if (entry.card === undefined || mayReplace(entry.card, found)) {
       const isNew = entry.card?.facts.hash !== found.facts.hash;
       entry.card = found;
       delete entry.pendingCard;

@@ -2,7 +2,7 @@
 import { nearest } from '../lib/nearest.ts';
 import { agentProviderNamed } from '../core/agent.ts';
 import { type ConfigIssue, issueAt } from './issue.ts';
-import { agentProblem } from './schema-agent.ts';
+import { agentProblems } from './schema-agent.ts';
 import { type Tree, select, selectTexts, toPlain } from './tree.ts';
 
 export function checkAgents(root: Tree): ConfigIssue[] {
@@ -41,11 +41,11 @@ function problemsOf({ node, path, keyPlace }: ReturnType<typeof select>[number])
   // What is not of the right shape the schema has said already.
   if (replicas !== undefined && !Array.isArray(replicas)) return [];
   const maker = typeof provider === 'string' ? agentProviderNamed(provider) : undefined;
-  const problem = agentProblem({
+  const problems = agentProblems({
     ...rest,
     ...(replicas !== undefined && { replicas }),
     provider: maker ?? 'a2a',
     provider_config: provider_config ?? {},
   });
-  return problem === undefined ? [] : [issueAt(keyPlace, [...path, problem[0]], problem[1])];
+  return problems.map(([member, complaint]) => issueAt(keyPlace, [...path, member], complaint));
 }

@@ -155,7 +155,16 @@ describe('what is refused, with its line', () => {
     [
       'an agent of a model with another place',
       'providers: { demo: {} }\nmodels: [{ name: "x/*", targets: [{ provider: demo, model: "*" }] }]\nagents:\n  - { name: w, model: x/y, url: "http://127.0.0.1:1" }',
-      ['gateway.yaml:4:5 agents[0].url: an agent that is a `model` lives here: it has no other place, and none to send this to'],
+      ['gateway.yaml:4:5 agents[0].url: has no meaning beside `model`: that agent lives here'],
+    ],
+    [
+      'all that an agent of a model cannot have, and limits that contradict each other',
+      'providers: { demo: {} }\nmodels: [{ name: "x/*", targets: [{ provider: demo, model: "*" }] }]\nagents:\n  - { name: w, model: x/y, headers: { a: b }, protocol: "1.0", rate_limit_rpm: 5, limits: { rpm: 6 } }',
+      [
+        'gateway.yaml:4:5 agents[0].headers: has no meaning beside `model`: that agent lives here',
+        'gateway.yaml:4:5 agents[0].protocol: callers of a `model` may use all',
+        'gateway.yaml:4:5 agents[0].rate_limit_rpm: is the same as `limits.rpm`, which says something else: leave one out',
+      ],
     ],
     [
       'instructions for an agent of another place',

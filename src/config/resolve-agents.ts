@@ -91,9 +91,19 @@ function placeOf({
   const cardUrl =
     card_url ??
     (assistant === undefined ? undefined : `${base}/.well-known/agent-card.json?assistant_id=${encodeURIComponent(assistant)}`);
-  const written: ReplicaConfig[] = replicas ?? [{ id: '0', url: url ?? base, weight: 1, drain: false }];
-  const found = written.map((each) => Object.assign({}, each, { url: at(each.url) }));
+  const found = replicasIn({ url, card_url, replicas }).map((each) => Object.assign({}, each, { url: at(each.url) }));
   return { url: at(url ?? base), ...(cardUrl !== undefined && { cardUrl }), replicas: found };
+}
+
+/** As they were written; one that is not named is `0`. */
+export function replicasIn({
+  url,
+  card_url,
+  replicas,
+}: {
+  [Member in 'url' | 'card_url' | 'replicas']?: AgentSettings[Member] | undefined;
+}): ReplicaConfig[] {
+  return replicas ?? [{ id: '0', url: url ?? trimmed(baseOfCard(card_url!)), weight: 1, drain: false }];
 }
 
 function baseOfCard(cardUrl: string): string {

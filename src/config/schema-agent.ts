@@ -41,7 +41,7 @@ const capabilities = z
   })
   .describe('What the agent can do, where its card does not say it.');
 
-const replica = z.strictObject({
+export const replicaSchema = z.strictObject({
   id: text((id) => (/^[A-Za-z0-9._-]{1,64}$/.test(id) ? undefined : 'has 1 to 64 letters, digits, `.`, `_` and `-`')).describe(
     'Its name among the replicas.',
   ),
@@ -56,9 +56,9 @@ const health = z
       .enum(['auto', 'card', 'url', 'off'])
       .default('auto')
       .describe(
-        'What is asked: `card` its card, `url` its URL, `auto` the card where one is found, else the URL; `off`: nothing.',
+        'What tells how it is: `card` its card, `url` its URL, `auto` the card where one is found, else the URL; `off`: only calls. With `url` and `off` no card is read unless `card_url` says where it is.',
       ),
-    url: text(agentUrlProblem).exactOptional().describe('Ask this URL instead.'),
+    url: text(agentUrlProblem).exactOptional().describe('This URL tells instead; the card is read beside it.'),
     interval_s: z.number().min(0.1).max(86_400).default(30).describe('How often, in seconds.'),
     timeout_ms: int(1, MAX_MS).default(10_000).describe('How long it may take; then it is unreachable.'),
     slow_ms: int(1, MAX_MS).default(5_000).describe('From so long an answer makes the agent Degraded.'),
@@ -113,7 +113,12 @@ export const agentSchema = z.strictObject({
     .enum(['auto', 'jsonrpc', 'http_json'])
     .default('auto')
     .describe('How it is spoken to. `auto`: as its card says, else JSON-RPC.'),
-  replicas: z.array(replica).min(1).max(64).exactOptional().describe('Where it runs, if at several places. Absent: at `url`.'),
+  replicas: z
+    .array(replicaSchema)
+    .min(1)
+    .max(64)
+    .exactOptional()
+    .describe('Where it runs, if at several places. Absent: at `url`.'),
   api_key: text(values.credentialProblem)
     .exactOptional()
     .describe('Sent as `Authorization: Bearer …`, with probes too. In the file by reference; over the API it is kept sealed.'),
@@ -200,30 +205,55 @@ const OF_PLACES = [
   'card_keys',
 ] as const;
 
-function problemBesideModel(agent: AgentWritten): [string, string] | undefined {
-  const strange = OF_PLACES.find((name) => Object.keys(agent[name] ?? {}).length > 0);
-  if (strange !== undefined)
-    return [strange, 'an agent that is a `model` lives here: it has no other place, and none to send this to'];
-  const spoken = (['protocol', 'binding'] as const).find((name) => (agent[name] ?? 'auto') !== 'auto');
-  if (spoken !== undefined) return [spoken, 'callers of a `model` may use all'];
-  const { provider: maker, health, skills } = agent;
-  if (maker !== 'a2a') return ['provider', 'an agent that is a `model` is made here'];
-  if (health?.url !== undefined) return ['health', 'its state follows the model: there is no other place to look at'];
-  // What is not of the right shape the schema says.
-  const ids = Array.isArray(skills) ? skills.map((each) => each?.id) : [];
-  return new Set(ids).size < ids.length ? ['skills', 'two skills have the same id'] : undefined;
+type Problem = [member: string, complaint: string];
+
+function problemsBesideModel(agent: AgentWritten): Problem[] {
+  const { provider: maker, health } = agent;
+  const strange = OF_PLACES.filter((name) => Object.keys(agent[name] ?? {}).length > 0);
+  const spoken = (['protocol', 'binding'] as const).filter((name) => (agent[name] ?? 'auto') !== 'auto');
+  const problems: [boolean, Problem][] = [
+    [maker !== 'a2a', ['provider', 'an agent that is a `model` is made here']],
+    [health?.url !== undefined, ['health', 'its state follows the model: there is no other place to look at']],
+    [hasTwice(agent.skills), ['skills', 'two skills have the same id']],
+  ];
+  return [
+    ...strange.map((name): Problem => [name, 'has no meaning beside `model`: that agent lives here']),
+    ...spoken.map((name): Problem => [name, 'callers of a `model` may use all']),
+    ...told(problems),
+  ];
 }
 
-/** What only several members together get wrong: the member, and the complaint. */
-export function agentProblem(agent: AgentWritten): [string, string] | undefined {
+function problemsOfPlace(agent: AgentWritten): Problem[] {
   const { url, card_url, replicas = [], provider: maker, provider_config = {} } = agent;
-  if (agent.model !== undefined) return problemBesideModel(agent);
-  const only = (['instructions', 'skills'] as const).find((name) => agent[name] !== undefined);
-  if (only !== undefined) return [only, 'belongs to an agent with `model`; others have their own'];
-  if (url === undefined && card_url === undefined && replicas.length === 0) return ['url', 'Agent URL cannot be empty'];
-  const ids = replicas.map(({ id }) => id);
-  if (new Set(ids).size < ids.length) return ['replicas', 'two replicas have the same id'];
-  const strange = Object.keys(provider_config).find((name) => maker !== 'langgraph' || name !== 'assistant_id');
-  if (strange !== undefined) return ['provider_config', `\`${strange}\` means nothing to the provider ${maker}`];
-  return undefined;
+  const alien = (['instructions', 'skills'] as const).filter((name) => agent[name] !== undefined);
+  const strange = Object.keys(provider_config).filter((name) => maker !== 'langgraph' || name !== 'assistant_id');
+  const isNowhere = url === undefined && card_url === undefined && replicas.length === 0;
+  const problems: [boolean, Problem][] = [
+    [isNowhere, ['url', 'Agent URL cannot be empty: give `url`, `card_url`, `replicas` or `model`']],
+    [hasTwice(replicas), ['replicas', 'two replicas have the same id']],
+  ];
+  return [
+    ...alien.map((name): Problem => [name, 'belongs to an agent with `model`; others have their own']),
+    ...told(problems),
+    ...strange.map((name): Problem => ['provider_config', `\`${name}\` means nothing to the provider ${maker}`]),
+  ];
+}
+
+/** What is not of the right shape the schema says. */
+function hasTwice(list: unknown): boolean {
+  const ids = Array.isArray(list) ? list.map((each: { id?: unknown } | null) => each?.id) : [];
+  return new Set(ids).size < ids.length;
+}
+
+function told(problems: readonly [boolean, Problem][]): Problem[] {
+  return problems.flatMap(([is, problem]) => (is ? [problem] : []));
+}
+
+/** What only several members together get wrong: each member, and the complaint. */
+export function agentProblems(agent: AgentWritten): Problem[] {
+  const { limits: own, rate_limit_rpm: rpm } = agent;
+  const isTwofold = rpm !== undefined && own?.rpm !== undefined && own.rpm !== rpm;
+  const twofold: Problem = ['rate_limit_rpm', 'is the same as `limits.rpm`, which says something else: leave one out'];
+  const problems = agent.model === undefined ? problemsOfPlace(agent) : problemsBesideModel(agent);
+  return [...problems, ...told([[isTwofold, twofold]])];
 }

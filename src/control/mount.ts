@@ -105,9 +105,8 @@ async function identityOf(ways: readonly Identify[], head: CallHead): Promise<Id
     if (identity === null) throw new GatewayError('invalid_key');
     if (identity !== undefined) return identity;
   }
-  throw new GatewayError('missing_key', {
-    details: { message: 'Send the admin key or a management token as `Authorization: Bearer …`' },
-  });
+  const message = 'Send the admin key or a management token (at /v1/agents also a virtual key) as `Authorization: Bearer …`';
+  throw new GatewayError('missing_key', { details: { message } });
 }
 
 /** The parameters, where the caller may do this to what they name. */

@@ -121,6 +121,11 @@ export interface AgentConfig {
   model?: ModelBehind;
 }
 
+/** Whether its card is looked for: those who are not looked at, or at their URL only, spare that unless it is said where the card is. */
+export function readsCard({ cardUrl, health: { mode } }: Pick<AgentConfig, 'cardUrl' | 'health'>): boolean {
+  return cardUrl !== undefined || mode === 'auto' || mode === 'card';
+}
+
 /** The model that an agent is. */
 export interface ModelBehind {
   name: string;
@@ -256,9 +261,10 @@ export function agentUrlProblem(url: string): string | undefined {
   if (url === '') return 'Agent URL cannot be empty';
   if (!/^https?:\/\//i.test(url)) return `Agent URL must start with http:// or https://, got: ${url.slice(0, 200)}`;
   const parsed = URL.parse(url);
-  if (parsed === null || parsed.hostname === '' || parsed.username !== '' || parsed.password !== '' || parsed.hash !== '') {
-    return `Agent URL has an invalid or missing host: ${redacted(url)}`;
-  }
+  if (parsed === null || parsed.hostname === '') return `Agent URL has an invalid or missing host: ${redacted(url)}`;
+  if (parsed.username !== '' || parsed.password !== '')
+    return `Agent URL must hold no user and no password; use \`api_key\` or \`headers\`: ${redacted(url)}`;
+  if (parsed.hash !== '') return `Agent URL must have no fragment: ${redacted(url)}`;
   return undefined;
 }
 

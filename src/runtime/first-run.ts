@@ -106,6 +106,7 @@ export function greeting(
   if (options.firstRun)
     lines.push(
       'No configuration file: serving this machine only, with the model "demo" and the providers found in the environment.',
+      `Demo agents: ${DEMO_AGENTS.map(({ name }) => `${options.url}/a2a/${name}/`).join(' and ')}, as models a2a/… too.`,
     );
   if (adminKey !== undefined)
     lines.push(`Admin key: written to ${minted.adminKeyPath}${options.isTerminal ? `: ${adminKey}` : ''}`);

@@ -214,7 +214,7 @@ describe('secrets', () => {
     });
     expect(body).toMatchObject({ has_credential: true, headers: { 'x-team': 'blue', 'x-agent-token': '***' } });
     await box.admin('POST', '/v1/agents/locked/probe');
-    expect(agent.calls.at(-1)?.headers).toMatchObject({
+    expect(agent.calls.findLast(({ headers: sent }) => sent['authorization'] !== undefined)?.headers).toMatchObject({
       authorization: 'Bearer secret-of-the-agent-1',
       'x-agent-token': 'secret-of-the-agent-2',
       'x-team': 'blue',
@@ -232,7 +232,8 @@ describe('secrets', () => {
     expect(body.headers).toEqual({ 'x-agent-token': '***', 'x-shift': 'night' });
     await box.admin('PATCH', '/v1/agents/locked', { headers: { 'x-team': 'blue', 'x-shift': null } });
     await box.admin('POST', '/v1/agents/locked/probe');
-    const sent = agent.calls.at(-1)?.headers;
+    // Others are looked at in between, at the same place.
+    const sent = agent.calls.findLast(({ headers: { authorization } }) => authorization !== undefined)?.headers;
     expect(sent).toMatchObject({ authorization: 'Bearer secret-of-the-agent-1', 'x-agent-token': 'secret-of-the-agent-3' });
     expect(sent).not.toHaveProperty('x-shift');
   });
@@ -279,6 +280,7 @@ describe('changing', () => {
       limits: { rpm: 5, concurrent: 2 },
       budgets: [{ limit_usd: 3, window: 'day' }],
     });
+    expect(await box.agent('ruled')).toMatchObject({ budgets: [{ limit_usd: 3, spent_usd: 0 }] });
     const { body } = await box.admin('PATCH', '/v1/agents/ruled', { limits: null, budget: { limit_usd: 4 } });
     expect(body).toMatchObject({ limits: { rpm: 5 }, budgets: [{ limit_usd: 4, window: 'day' }] });
     const put = await box.admin('PUT', '/v1/agents/ruled', { name: 'ruled', url: agent.base, health: { mode: 'off' } });
@@ -286,6 +288,44 @@ describe('changing', () => {
     const probed = await box.admin('POST', '/v1/agents/ruled/probe');
     expect([probed.status, JSON.stringify(probed.body)]).toEqual([409, expect.stringContaining('health.mode')]);
     await box.admin('DELETE', '/v1/agents/ruled');
+  });
+
+  test('what is shown of an agent is what was written, and refuses nothing when it is written back', async () => {
+    const written = {
+      name: 'shown',
+      url: agent.base,
+      protocol: '1.0',
+      binding: 'jsonrpc',
+      forward_headers: ['x-tenant'],
+      idle_timeout_ms: 5_000,
+      allow_origins: [agent.base],
+      card_keys: [`${agent.base}/jwks.json`],
+      health: { mode: 'auto', url: `${agent.base}/health`, interval_s: 7, unhealthy_threshold: 2 },
+    };
+    await register(written);
+    await box.admin('POST', '/v1/agents/shown/probe');
+    const shown = await box.agent('shown');
+    expect(shown).toMatchObject(written);
+    const { name, url, protocol, binding, forward_headers, idle_timeout_ms, allow_origins, card_keys, health, capabilities } =
+      shown;
+    const again = {
+      name,
+      url,
+      protocol,
+      binding,
+      forward_headers,
+      idle_timeout_ms,
+      allow_origins,
+      card_keys,
+      health,
+      capabilities,
+    };
+    expect((await box.admin('PUT', '/v1/agents/shown', again)).body).toMatchObject({ ...written, capabilities });
+    const sent = await box.rpc('shown', 'SendMessage', message('hello'));
+    const { id } = sent.body.result!['task'] as { id: string };
+    // It has ended; nobody says that it cannot be cancelled at all.
+    expect((await box.rpc('shown', 'CancelTask', { id })).body.error?.code).toBe(-32002);
+    await box.admin('DELETE', '/v1/agents/shown');
   });
 
   test('what is answered is in force in every worker', async () => {
@@ -340,6 +380,23 @@ describe('changing', () => {
       { id: 'b', drain: true },
     ]);
     expect((await box.admin('DELETE', '/v1/agents/many/replicas/x')).status).toBe(404);
+    // What is not said stays as it is, and so does what is known of all that have not moved.
+    await box.admin('POST', '/v1/agents/many/probe');
+    const change = async (body: object): Promise<unknown> =>
+      (await box.admin('POST', '/v1/agents/many/replicas', body)).body.replicas;
+    expect(await change({ id: '0', weight: 3 })).toMatchObject([
+      { id: '0', weight: 3, drain: false, state: 'healthy' },
+      { id: 'b', weight: 1, drain: true, state: 'healthy' },
+    ]);
+    expect(await change({ id: '0', drain: false })).toMatchObject([{ weight: 3, state: 'healthy' }, { id: 'b' }]);
+    expect(await change({ id: 'c', url: agent.base })).toMatchObject([
+      { id: '0', url: agent.base, state: 'healthy' },
+      { id: 'b', state: 'healthy' },
+      { id: 'c', state: 'unknown' },
+    ]);
+    await box.admin('DELETE', '/v1/agents/many/replicas/c');
+    const nowhere = await box.admin('POST', '/v1/agents/many/replicas', { id: 'd', weight: 2 });
+    expect([nowhere.status, JSON.stringify(nowhere.body)]).toEqual([400, expect.stringContaining('url')]);
     expect((await box.admin('DELETE', '/v1/agents/many/replicas/b')).body.replicas).toMatchObject([{ id: '0' }]);
   });
 
@@ -490,6 +547,52 @@ describe('counting', () => {
   });
 });
 
+describe('the card of an agent whose health something else tells', () => {
+  const card_url = (): string => `${agent.base}/.well-known/agent-card.json`;
+  const settings: [string, () => object, string | null][] = [
+    ['another place', () => ({ health: { url: `${agent.base}/health` } }), 'unverified'],
+    ['its URL', () => ({ card_url: card_url(), health: { mode: 'url' } }), 'unverified'],
+    ['its callers only', () => ({ card_url: card_url(), health: { mode: 'off' } }), null],
+  ];
+  test.each(settings)('says where calls go (%s)', async (how, more, reason) => {
+    const name = `told-by-${how.split(' ').at(-1)}`;
+    await register({ name, url: agent.base, ...more() });
+    const { status, body } = await box.rpc(name, 'SendMessage', message('hello'));
+    expect([status, body.error]).toEqual([200, undefined]);
+    const shown = await box.agent(name);
+    expect(shown).toMatchObject({ card: { url: card_url() }, reason });
+    expect((shown['interfaces'] as { version: string }[]).map(({ version }) => version)).toEqual(['1.0', '1.0']);
+    expect((await box.admin('POST', `/v1/agents/${name}/refresh-card`)).body.card).toMatchObject({ url: card_url() });
+    expect((await box.admin('POST', `/v1/agents/${name}/probe`)).status).toBe(how === 'its callers only' ? 409 : 200);
+    await box.admin('DELETE', `/v1/agents/${name}`);
+  });
+
+  test('is not read where nobody says where it is, and refreshing it says so', async () => {
+    await register({ name: 'cardless', url: agent.base, health: { mode: 'url' } });
+    expect((await box.admin('POST', '/v1/agents/cardless/probe')).body.card).toBe(null);
+    const { status, body } = await box.admin('POST', '/v1/agents/cardless/refresh-card');
+    expect([status, JSON.stringify(body)]).toEqual([409, expect.stringContaining('card_url')]);
+    await box.admin('DELETE', '/v1/agents/cardless');
+  });
+});
+
+test('each replica’s card leads to its own place: none of them is a changed one', async () => {
+  const other = await startAgent({ sdk: '1.3.0', name: 'weather-2' });
+  try {
+    await register({ name: 'pair', replicas: [other, agent].map(({ base }, index) => ({ id: `r${index}`, url: base })) });
+    const first = await box.admin('POST', '/v1/agents/pair/probe');
+    expect(first.body).toMatchObject({ card: { url: other.cardUrl }, card_changed: false });
+    await other.close();
+    expect((await box.admin('POST', '/v1/agents/pair/probe')).body).toMatchObject({
+      card_changed: false,
+      replicas: [{ state: 'unhealthy' }, { state: 'healthy' }],
+    });
+  } finally {
+    await box.admin('DELETE', '/v1/agents/pair');
+    await other.close().catch(() => undefined);
+  }
+});
+
 test('after a restart agents and counters are there, states are not', async () => {
   const { configPath, dataDir } = box.box;
   const config = readFileSync(configPath, 'utf8');
@@ -538,6 +641,28 @@ test('an agent of the file is switched for itself, not for the one that waits be
   } finally {
     await own.close();
     rmSync(home, { recursive: true, force: true });
+  }
+});
+
+test('a switch of an agent of the file holds until the file says something else', async () => {
+  const filed = { name: 'filed', url: agent.base, health: { interval_s: 60 } };
+  const own = await startAgentBox([filed], { more: PRIVATE });
+  const reload = async (more: object): Promise<void> => {
+    expect(await own.box.reload(own.config([{ ...filed, ...more }]))).toContain('in force');
+  };
+  const isEnabled = async (): Promise<unknown> => (await own.agent('filed'))['enabled'];
+  try {
+    await own.admin('POST', '/v1/agents/filed/disable');
+    await reload({ description: 'says the same', enabled: true });
+    expect(await own.agent('filed')).toMatchObject({ enabled: false, description: 'says the same' });
+    await own.admin('POST', '/v1/agents/filed/enable');
+    await reload({ enabled: false });
+    expect(await isEnabled()).toBe(false);
+    // What was said over the API before is forgotten.
+    await reload({ enabled: true });
+    expect(await isEnabled()).toBe(true);
+  } finally {
+    await own.close();
   }
 });
 

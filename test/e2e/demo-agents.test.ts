@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => box.stop());
 
 const client = (agent: string, sdk: '1.3.0' | '0.3.14' = '1.3.0') =>
-  clientOf({ sdk, binding: 'JSONRPC', baseUrl: `${box.url}/a2a/${agent}`, headers: { authorization: `Bearer ${box.key}` } });
+  clientOf({ sdk, binding: 'JSONRPC', baseUrl: `${box.url}/a2a/${agent}/`, headers: { authorization: `Bearer ${box.key}` } });
 
 test('both are there, and get healthy by themselves', async () => {
   const list = async (): Promise<Record<string, unknown>[]> => {
@@ -34,6 +34,20 @@ test('one repeats word by word, to clients of both versions', async () => {
     expect(text).toBe('Say hello to the team');
     expect(events.at(-1)).toMatchObject({ kind: 'status', state: 'completed' });
   }
+});
+
+test('following a task that has ended is refused as the protocol has it, and says nothing against the agent', async () => {
+  const travel = await client('demo-echo');
+  const done = (await travel.send('Done')) as PlainTask;
+  for (let index = 0; index < 4; index++) {
+    const response = await fetch(`${box.url}/a2a/demo-echo`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${box.key}`, 'content-type': 'application/json', 'a2a-version': '1.0' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'SubscribeToTask', params: { id: done.id } }),
+    });
+    expect(await response.json()).toMatchObject({ error: { code: -32004 } });
+  }
+  expect(((await travel.send('Still well')) as PlainTask).state).toBe('completed');
 });
 
 test('the other one asks back', async () => {

@@ -157,7 +157,7 @@ function upstreamAt(at: AgentInterface, more: Partial<Upstream> = {}): Upstream 
     headers.set('a2a-version', at.version);
     return fetch(url, { ...init, headers });
   };
-  return { interface: at, fetch: send, failure: () => undefined, ...more };
+  return { agent: 'tested', interface: at, fetch: send, failure: () => undefined, ...more };
 }
 
 async function resultFrom(upstream: Upstream, form: Form, operation: Operation, params: JsonObject): Promise<unknown> {

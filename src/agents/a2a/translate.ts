@@ -20,6 +20,8 @@ export interface ClientCall {
 }
 
 export interface Upstream {
+  /** Its name, for people. */
+  agent: string;
   interface: AgentInterface;
   fetch: typeof fetch;
   /** What kept the last request from being answered in the protocol's terms. The SDK would call it an internal error. */
@@ -46,7 +48,7 @@ export function createTranslator(): Translator {
       if (operation === 'list' && upstream.interface.version === '0.3') {
         throw new ProtocolError(-32004, 'An agent of A2A 0.3 cannot list its tasks');
       }
-      const talk: Talk = { sdk, call, failure: upstream.failure, isAsked: false };
+      const talk: Talk = { sdk, call, agent: upstream.agent, failure: upstream.failure, isAsked: false };
       const handler = delegateTo(await transportTo(sdk, upstream), talk);
       const context = new sdk.ServerCallContext({ requestedVersion: version });
       const request = { jsonrpc: '2.0', id: 1, method, params: paramsOf(call) };
@@ -77,6 +79,7 @@ type Sdk = Awaited<ReturnType<typeof loadSdk>>;
 
 /** One call, and how far it came: an error of the SDK's own is the client's fault before the agent was asked, and the agent's after it. */
 interface Talk {
+  agent: string;
   sdk: Sdk;
   call: ClientCall;
   failure: Upstream['failure'];
@@ -211,7 +214,10 @@ function errorOf(talk: Talk, told: JsonObject): Error {
   if (word !== undefined) return asProtocolError(toldBy(word, talk), call);
   const [, message, code] = (threw instanceof Error && NAMELESS.exec(threw.message)) || [];
   if (code !== undefined) return asProtocolError({ code: Number(code), message }, call);
-  return new ProtocolError(-32006, 'The answer of the agent cannot be used');
+  return new ProtocolError(
+    -32006,
+    `The answer of the agent \`${talk.agent}\` cannot be used: it is none to this call that the protocol knows`,
+  );
 }
 
 /** How the SDK words errors of 0.3's REST that it has no class for, -32603 and -32601 among them. */

@@ -52,14 +52,27 @@ function createServed(agent: DemoAgent, parts: DemoAgentsParts): Served {
     card,
     async call(request, response) {
       handling ??= handlerOf(agent, card, parts);
-      const { handler, context } = await handling;
-      const result = await handler.handle(await bodyOf(request), context());
+      const { handler, context, errorOf } = await handling;
+      const body = await bodyOf(request);
+      const result = await handler.handle(body, context());
       if (!(Symbol.asyncIterator in result)) return answer(response, 200, result);
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      for await (const event of result) response.write(`data: ${JSON.stringify(event)}\n\n`);
-      response.end();
+      const { id } = JSON.parse(body) as { id: unknown };
+      await writeEvents(response, result, (thrown) => ({ jsonrpc: '2.0', id, error: errorOf(thrown) }));
     },
   };
+}
+
+async function writeEvents(response: ServerResponse, events: AsyncIterable<object>, failed: (thrown: unknown) => object) {
+  const write = (event: object): void => {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(`data: ${JSON.stringify(event)}\n\n`);
+  };
+  try {
+    for await (const event of events) write(event);
+  } catch (thrown) {
+    write(failed(thrown));
+  }
+  response.end();
 }
 
 function cardOf({ name, description, skill }: DemoAgent, baseUrl: string) {
@@ -87,6 +100,7 @@ async function handlerOf(agent: DemoAgent, card: Card, parts: DemoAgentsParts) {
   return {
     handler: new sdk.JsonRpcTransportHandler(requests),
     context: () => new sdk.ServerCallContext({ requestedVersion: '1.0' }),
+    errorOf: (thrown: unknown) => sdk.JsonRpcTransportHandler.mapToJSONRPCError(thrown),
   };
 }
 

@@ -78,7 +78,8 @@ function failureIn(told: JsonObject | undefined, status: number): GatewayError |
   const error = objectOf(told?.error);
   if (error === undefined) return undefined;
   const said = typeof error.message === 'string' ? error.message : 'it gave no reason';
-  return new GatewayError(codeOf(status), { details: { message: `The model refused: ${said.slice(0, MAX_MESSAGE)}` } });
+  const what = status < 500 ? 'refused' : 'failed';
+  return new GatewayError(codeOf(status), { details: { message: `The model ${what}: ${said.slice(0, MAX_MESSAGE)}` } });
 }
 
 async function* streamed({ body }: UpstreamAnswer): AsyncGenerator<string, string, undefined> {

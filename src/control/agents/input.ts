@@ -2,7 +2,7 @@
 import type { AgentConfig } from '../../core/agent.ts';
 import { resolveAgent } from '../../config/resolve-agents.ts';
 import { isSecretHeader } from '../../config/check-secrets.ts';
-import { type AgentSettings, agentProblem, agentSchema } from '../../config/schema-agent.ts';
+import { type AgentSettings, agentProblems, agentSchema } from '../../config/schema-agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { StoredAgent } from '../../store/ports/agents.ts';
 import { type InputIssue, invalidInput, readInput } from '../contract/input.ts';
@@ -33,8 +33,7 @@ export async function acceptAgent(
   { agents, nowMs }: Services,
 ): Promise<Accepted> {
   const issues: InputIssue[] = [...references(settings, []), ...hiddenValues(settings)];
-  const problem = agentProblem(settings);
-  if (problem !== undefined) issues.push({ param: problem[0], message: problem[1] });
+  issues.push(...agentProblems(settings).map(([param, message]) => ({ param, message })));
   if (TAKEN_NAMES.has(settings.name)) issues.push({ param: 'name', message: 'is taken: it would not be found by it' });
   if (settings.model !== undefined && !agents.hasModel(settings.model)) {
     issues.push({ param: 'model', message: `there is no model \`${settings.model.slice(0, 128)}\`` });
@@ -160,7 +159,11 @@ export function writableRow(name: string, { agents }: Services): StoredAgent {
   if (entry === undefined) throw new GatewayError('not_found', { details: { message: `Agent not found: ${name}` } });
   const row = agents.service.stored(name);
   if (entry.origin === 'api' && row !== undefined) return row;
-  throw new GatewayError('conflict', { details: { message: 'This agent stands in the configuration file; change it there' } });
+  const message =
+    entry.config.socketPath === undefined
+      ? 'This agent stands in the configuration file; change it there'
+      : 'This agent is one of the demonstration, which goes once there is a configuration file';
+  throw new GatewayError('conflict', { details: { message } });
 }
 
 /** Throws precondition_failed where the client has read another version. */

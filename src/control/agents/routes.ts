@@ -1,11 +1,9 @@
 /** The registry of agents over HTTP: registered, found, looked at, switched, counted. Writing is the admins'; a virtual key sees what it may call. */
 import * as z from 'zod';
 
-import { agentSchema } from '../../config/schema-agent.ts';
-import { AGENT_STATES } from '../../core/agent.ts';
+import { AGENT_STATES, readsCard } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { ADMINS, READERS } from '../contract/access.ts';
-import type { Actor } from '../contract/actor.ts';
 import { pageOf, pageQuery, pathId, queryInt } from '../contract/fields.ts';
 import type { Services } from '../contract/ports.ts';
 import { type Done, readRoute, writeRoute } from '../contract/route.ts';
@@ -13,7 +11,8 @@ import { authorOf } from '../routes/entity-fields.ts';
 import { late } from '../routes/resource.ts';
 import { acceptAgent, patched, readSettings, requireVersion, settingsOf, withoutMovedSecrets, writableRow } from './input.ts';
 import { agentBody, agentPatch } from './patch.ts';
-import { found, listAgents, seenBy, shownOf, visible } from './seen.ts';
+import { replicaRoutes } from './replicas.ts';
+import { found, listAgents, seenBy, shownOf, visible, withSpent } from './seen.ts';
 import {
   type AgentShown,
   agentStatsShown,
@@ -27,9 +26,9 @@ import {
   taskShown,
   taskView,
 } from './view.ts';
+import { write } from './write.ts';
 
 const params = z.strictObject({ agent: pathId });
-const replicaParams = z.strictObject({ agent: pathId, replica: pathId });
 const admins = { on: 'installation', allow: ADMINS } as const;
 const operators = { on: 'installation', allow: READERS } as const;
 const callers = { on: 'agents' } as const;
@@ -59,7 +58,7 @@ export const agentRoutes = [
       q: z.string().min(1).max(512).exactOptional().describe('Words in name, description, tags and skills; the best first.'),
     }),
     answer: { status: 200, schema: pageOf(agentView) },
-    handle: async ({ actor, query, services }) => ({ body: listAgents(actor, query, services) }),
+    handle: async ({ actor, query, services }) => ({ body: await listAgents(actor, query, services) }),
   }),
   writeRoute({
     method: 'POST',
@@ -107,7 +106,8 @@ export const agentRoutes = [
     handle: async ({ actor, params, services }) => {
       const entry = visible(actor, params.agent, services);
       const { version } = shownOf(entry, services);
-      return { body: seenBy(actor, entry, services), ...(typeof version === 'number' && { headers: { etag: `"${version}"` } }) };
+      const [body] = await withSpent([seenBy(actor, entry, services)], services);
+      return { body: body!, ...(typeof version === 'number' && { headers: { etag: `"${version}"` } }) };
     },
   }),
   writeRoute({
@@ -180,7 +180,11 @@ export const agentRoutes = [
     params,
     answer: { status: 200, schema: agentView },
     audit: 'agent.probe',
-    handle: async ({ params, services }) => looked(params.agent, services),
+    handle: async ({ params, services }) => {
+      if (found(params.agent, services).config.health.mode === 'off')
+        throw new GatewayError('conflict', { details: { message: 'The agent is never probed: its `health.mode` is `off`' } });
+      return looked(params.agent, services);
+    },
   }),
   writeRoute({
     method: 'POST',
@@ -192,6 +196,10 @@ export const agentRoutes = [
     answer: { status: 200, schema: agentView },
     audit: 'agent.refresh_card',
     handle: async ({ params, services }) => {
+      if (!readsCard(found(params.agent, services).config)) {
+        const message = 'No card of this agent is read: its `health.mode` spares that, and no `card_url` says where it is';
+        throw new GatewayError('conflict', { details: { message } });
+      }
       await looked(params.agent, services);
       const { registry } = services.agents.service;
       if (registry.get(params.agent)?.pendingCard !== undefined) registry.adoptPendingCard(params.agent);
@@ -216,59 +224,7 @@ export const agentRoutes = [
       return changed(params.agent, services);
     },
   }),
-  readRoute({
-    path: '/v1/agents/{agent}/replicas',
-    summary: 'Where an agent runs, and how each replica is',
-    tag,
-    access: operators,
-    params,
-    answer: { status: 200, schema: z.object({ data: agentStatsView.shape.replicas }) },
-    handle: async ({ params, services }) => ({ body: { data: agentStatsShown(found(params.agent, services)).replicas } }),
-  }),
-  writeRoute({
-    method: 'POST',
-    path: '/v1/agents/{agent}/replicas',
-    summary: 'Add a replica, or change the one of that id',
-    tag,
-    access: admins,
-    params,
-    body: agentSchema.shape.replicas.unwrap().element,
-    answer: { status: 200, schema: agentView },
-    audit: 'agent.replica.put',
-    handle: ({ actor, params, body, services }) =>
-      changeReplicas(actor, params.agent, services, (replicas) => [...replicas.filter(({ id }) => id !== body.id), body]),
-  }),
-  writeRoute({
-    method: 'DELETE',
-    path: '/v1/agents/{agent}/replicas/{replica}',
-    summary: 'Take a replica away; tasks that live there cannot be reached any more',
-    tag,
-    access: admins,
-    params: replicaParams,
-    answer: { status: 200, schema: agentView },
-    audit: 'agent.replica.delete',
-    handle: ({ actor, params, services }) =>
-      changeReplicas(actor, params.agent, services, (replicas) => {
-        requireReplica(replicas, params.replica);
-        return replicas.filter(({ id }) => id !== params.replica);
-      }),
-  }),
-  writeRoute({
-    method: 'POST',
-    path: '/v1/agents/{agent}/replicas/{replica}/drain',
-    summary: 'Give a replica no new tasks; it keeps those it has',
-    tag,
-    access: admins,
-    params: replicaParams,
-    body: z.strictObject({ drain: z.boolean().default(true).describe('`false`: new tasks again.') }),
-    answer: { status: 200, schema: agentView },
-    audit: 'agent.replica.drain',
-    handle: ({ actor, params, body, services }) =>
-      changeReplicas(actor, params.agent, services, (replicas) => {
-        requireReplica(replicas, params.replica);
-        return replicas.map((each) => (each.id === params.replica ? Object.assign({}, each, { drain: body.drain }) : each));
-      }),
-  }),
+  ...replicaRoutes,
   readRoute({
     path: '/v1/agents/{agent}/stats',
     summary: 'How an agent is, and what it was asked and has cost',
@@ -339,25 +295,12 @@ function switchRoute(word: 'enable' | 'disable', summary: string, query: z.ZodTy
   });
 }
 
-async function write(accepted: Awaited<ReturnType<typeof acceptAgent>>, services: Services): Promise<Done<AgentShown>> {
-  const { config, row } = accepted;
-  const before = shownOf(found(config.name, services), services);
-  const { entry, inForce } = await services.agents.service.update(config, row);
-  services.agents.keepPlaces(`agent:${config.name}`, config.rules);
-  const view = shownOf(entry, services);
-  const change = { target: `agent:${config.name}`, before, after: view };
-  return { body: view, headers: { etag: `"${row.version}"` }, change, ...late(inForce) };
-}
-
 async function looked(name: string, services: Services): Promise<Done<AgentShown>> {
   const entry = found(name, services);
   if (!entry.config.enabled) {
     throw new GatewayError('conflict', {
       details: { message: 'The agent is disabled: it is not looked at until it is enabled' },
     });
-  }
-  if (entry.config.health.mode === 'off') {
-    throw new GatewayError('conflict', { details: { message: 'The agent is never looked at: its `health.mode` is `off`' } });
   }
   await services.agents.service.registry.checkAgentHealth(name);
   return changed(name, services);
@@ -367,27 +310,4 @@ async function changed(name: string, services: Services): Promise<Done<AgentShow
   const inForce = await services.agents.service.publish();
   const view = shownOf(found(name, services), services);
   return { body: view, change: { target: `agent:${name}`, after: view }, ...late(inForce) };
-}
-
-type Replica = z.output<NonNullable<typeof agentSchema.shape.replicas>>;
-
-async function changeReplicas(
-  actor: Actor,
-  name: string,
-  services: Services,
-  change: (replicas: NonNullable<Replica>) => NonNullable<Replica>,
-): Promise<Done<AgentShown>> {
-  const before = writableRow(name, services);
-  const known = settingsOf(before, services);
-  const present = found(name, services).config.replicas.map((each) => Object.assign({}, each));
-  const replicas = change(present);
-  if (replicas.length === 0) throw new GatewayError('conflict', { details: { message: 'An agent needs a replica' } });
-  const next = withoutMovedSecrets(known, { ...known, replicas }, {});
-  return write(await acceptAgent(readSettings(next), { by: authorOf(actor), before }, services), services);
-}
-
-function requireReplica(replicas: NonNullable<Replica>, id: string): void {
-  if (!replicas.some((each) => each.id === id)) {
-    throw new GatewayError('not_found', { details: { message: `There is no replica \`${id.slice(0, 64)}\`` } });
-  }
 }

@@ -7,6 +7,7 @@ import { compact } from '../../core/read.ts';
 import { READERS, holdsAt } from '../contract/access.ts';
 import type { Actor } from '../contract/actor.ts';
 import type { Services } from '../contract/ports.ts';
+import { fillSpent } from '../spent.ts';
 import { type AgentShown, callerView, operatorView } from './view.ts';
 
 export interface ListQuery {
@@ -22,8 +23,13 @@ export interface ListQuery {
   provider?: string;
 }
 
+export interface Page {
+  data: AgentShown[];
+  next: string | null;
+}
+
 /** One page of what the actor may see. */
-export function listAgents(actor: Actor, query: ListQuery, services: Services): { data: AgentShown[]; next: string | null } {
+export async function listAgents(actor: Actor, query: ListQuery, services: Services): Promise<Page> {
   const { after, limit, q } = query;
   const entries = services.agents.service.registry.list().filter((entry) => maySee(actor, entry));
   const selected = selectAgents(entries, filterOf(query));
@@ -32,7 +38,11 @@ export function listAgents(actor: Actor, query: ListQuery, services: Services): 
   const last = page.at(-1);
   const isLast = last === undefined || start + page.length >= selected.length;
   const next = q === undefined ? last?.config.name : String(start + page.length);
-  return { data: page.map((entry) => seenBy(actor, entry, services)), next: isLast ? null : (next ?? null) };
+  const data = await withSpent(
+    page.map((entry) => seenBy(actor, entry, services)),
+    services,
+  );
+  return { data, next: isLast ? null : (next ?? null) };
 }
 
 /** Of a list by name the cursor says behind which name; a ranked one has no such order, so there it says how far it was read. */
@@ -80,6 +90,14 @@ function notFound(name: string): GatewayError {
 /** As the actor may see it. */
 export function seenBy(actor: Actor, entry: AgentEntry, services: Services): AgentShown {
   return actor.kind === 'caller' ? callerView(entry, { baseUrl: services.agents.baseUrl() }) : shownOf(entry, services);
+}
+
+/** The same, with what is spent of their budgets. */
+export async function withSpent(shown: AgentShown[], { store, nowMs }: Services): Promise<AgentShown[]> {
+  const ruled = shown.flatMap(({ name, budgets = [] }) => ({ scope: `agent:${name}` as const, budgets }));
+  // How agents are must be seen while the store is down, too.
+  await fillSpent(ruled, { ledger: store.ledger, nowMs: nowMs() }).catch(() => undefined);
+  return shown;
 }
 
 export function shownOf(entry: AgentEntry, { agents }: Services): AgentShown {

@@ -64,20 +64,37 @@ const operatorFields = {
   instructions: z.string().nullable(),
   card_url: z.string().nullable(),
   replicas: z.array(replica),
-  interfaces: z.array(z.object({ url: z.string(), binding: z.string(), version: z.string() })),
-  capabilities: z.object({
-    streaming: z.boolean(),
-    push_notifications: z.boolean(),
-    task_cancellation: z.boolean(),
-    multi_turn: z.boolean(),
-    file_attachments: z.boolean(),
-    max_input_length: z.int().optional(),
-    input_types: words,
-    output_types: words,
-  }),
+  interfaces: z.array(z.object({ url: z.string(), binding: z.string(), version: z.string() })).describe('Those that are called.'),
+  protocol: z.enum(['auto', '1.0', '0.3']),
+  binding: z.enum(['auto', 'jsonrpc', 'http_json']),
+  capabilities: z
+    .object({
+      streaming: z.boolean(),
+      push_notifications: z.boolean(),
+      task_cancellation: z.boolean(),
+      multi_turn: z.boolean(),
+      file_attachments: z.boolean(),
+      max_input_length: z.int().optional(),
+      input_types: words,
+      output_types: words,
+    })
+    .describe('Streaming and push notifications as its card says; of the others `false` is what its configuration refuses.'),
   headers: z.record(z.string(), z.string()).describe('Values that look like credentials are not shown.'),
   has_credential: z.boolean(),
+  forward_headers: words,
   timeout_ms: z.int(),
+  idle_timeout_ms: z.int(),
+  allow_origins: words,
+  card_keys: words,
+  health: z.object({
+    mode: z.enum(['auto', 'card', 'url', 'off']),
+    url: z.string().optional(),
+    interval_s: z.number(),
+    timeout_ms: z.int(),
+    slow_ms: z.int(),
+    unhealthy_threshold: z.int(),
+    healthy_threshold: z.int(),
+  }),
   task_scope: z.enum(TASK_SCOPES),
   fail_open: z.boolean(),
   rate_limit_rpm: z.int().nullable(),
@@ -138,7 +155,6 @@ function skillView({ id, name, description, tags, examples }: CardSkill): z.outp
 
 export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
   const { config, card, pendingCard } = entry;
-  const { capabilities } = config;
   return {
     ...callerView(entry, shown),
     origin: config.socketPath === undefined ? entry.origin : 'demo',
@@ -153,23 +169,21 @@ export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
       binding,
       version,
     })),
-    capabilities: {
-      streaming: capabilities.streaming,
-      push_notifications: capabilities.pushNotifications,
-      task_cancellation: capabilities.taskCancellation,
-      multi_turn: capabilities.multiTurn,
-      file_attachments: capabilities.fileAttachments,
-      ...(capabilities.maxInputLength !== undefined && { max_input_length: capabilities.maxInputLength }),
-      input_types: [...capabilities.inputTypes],
-      output_types: [...capabilities.outputTypes],
-    },
+    protocol: config.protocol,
+    binding: config.binding,
+    capabilities: capabilitiesShown(entry),
     headers: Object.fromEntries(
       Object.entries(config.headers).flatMap(([name, value]) =>
         name === 'authorization' ? [] : [[name, isSecretHeader(name) ? HIDDEN : value]],
       ),
     ),
     has_credential: Object.keys(config.headers).some(isSecretHeader),
+    forward_headers: [...config.forwardHeaders],
     timeout_ms: config.timeoutMs,
+    idle_timeout_ms: config.idleTimeoutMs,
+    allow_origins: [...config.allowOrigins],
+    card_keys: [...config.cardKeys],
+    health: healthShown(config),
     task_scope: config.taskScope,
     fail_open: config.failOpen,
     ...rulesShown(config),
@@ -188,6 +202,33 @@ export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
           },
     card_changed: pendingCard !== undefined,
     created_at: isoOf(entry.registeredAtMs),
+  };
+}
+
+/** What is shown may be written back: it refuses nothing that was not refused. */
+function capabilitiesShown({ config: { capabilities, refuses }, card }: AgentEntry): AgentShown['capabilities'] & object {
+  const { maxInputLength, inputTypes, outputTypes } = capabilities;
+  return {
+    streaming: card?.facts.streaming ?? capabilities.streaming,
+    push_notifications: card?.facts.pushNotifications ?? capabilities.pushNotifications,
+    task_cancellation: refuses.cancel !== true,
+    multi_turn: refuses.followUps !== true,
+    file_attachments: refuses.files !== true,
+    ...(maxInputLength !== undefined && { max_input_length: maxInputLength }),
+    input_types: [...inputTypes],
+    output_types: [...outputTypes],
+  };
+}
+
+function healthShown({ health }: AgentEntry['config']): AgentShown['health'] & object {
+  return {
+    mode: health.mode,
+    ...(health.url !== undefined && { url: health.url }),
+    interval_s: health.intervalMs / 1_000,
+    timeout_ms: health.timeoutMs,
+    slow_ms: health.slowMs,
+    unhealthy_threshold: health.unhealthyThreshold,
+    healthy_threshold: health.healthyThreshold,
   };
 }
 
