@@ -124,6 +124,16 @@ async function consult<Accepted>(
   return accepted;
 }
 
+/** What keeps an answer back says nothing of who gave it. */
+export function isGuards(thrown: unknown): boolean {
+  return thrown instanceof GatewayError && (thrown.code === 'guard_blocked' || thrown.code === 'guard_unavailable');
+}
+
+/** How long guards were waited for so far. */
+export function guardMs({ guards = [] }: Pick<Exchange, 'guards'>): number {
+  return guards.reduce((sum, { ms }) => sum + ms, 0);
+}
+
 export function noteVerdict(exchange: Exchange, verdict: GuardFact): void {
   (exchange.guards ??= []).push(verdict);
 }

@@ -203,6 +203,32 @@ describe('a message that is sent again', () => {
     }
     expect(one.asked('SendStreamingMessage')).toHaveLength(1);
   });
+
+  test.each(['breaks off', 'ends'])('as a stream that %s before its task does is taken up again', async (how) => {
+    const id = `task-${++tasks}`;
+    let breaks = 2;
+    one.play(
+      well(
+        () => one,
+        (call, response) => {
+          if (call.rpc?.method === 'GetTask') return undefined;
+          const event = stream(call, response);
+          event({ task: taskOf(id, 'TASK_STATE_WORKING') });
+          if (breaks-- > 0) return void (how === 'ends' ? response.end() : setTimeout(() => response.destroy(), 20));
+          event({ statusUpdate: { taskId: id, contextId: `context-of-${id}`, status: { state: 'TASK_STATE_COMPLETED' } } });
+          return void response.end();
+        },
+      ),
+    );
+    const params = message();
+    const first = await streamed('one', params);
+    breaks = 2;
+    const second = await streamed('one', params);
+    for (const events of [first, second]) {
+      expect(events.at(-1)).toMatchObject({ statusUpdate: { status: { state: 'TASK_STATE_COMPLETED' } } });
+    }
+    expect(one.asked('SendStreamingMessage')).toHaveLength(1);
+  });
 });
 
 describe('a send that outlasts its timeout', () => {
@@ -357,6 +383,41 @@ describe('a task that nobody knows', () => {
     onlyAt(1, 'task-hidden');
     expect((await box.rpc('theirs', 'GetTask', { id: 'task-hidden' })).body.error?.code).toBe(-32001);
     expect(gets()).toBe(0);
+  });
+});
+
+describe('a replica that is down', () => {
+  test('leaves its tasks out of the list, and keeps others from nothing', async () => {
+    for (const agent of replicas) agent.play(well(() => agent));
+    const ids = await Promise.all(
+      Array.from({ length: 12 }, async () => idOf(await box.rpc('shared', 'SendMessage', message()))),
+    );
+    const listed = async (): Promise<unknown[]> => {
+      const { status, body } = await box.rpc('shared', 'ListTasks', { pageSize: 100 });
+      expect([status, body.error]).toEqual([200, undefined]);
+      return (body.result!['tasks'] as { id: string }[]).map(({ id }) => id);
+    };
+    expect(await listed()).toEqual(expect.arrayContaining(ids));
+    const answered = replicas.map((agent) => agent.asked('SendMessage').length);
+    await replicas[0]!.shut();
+    try {
+      expect(ids.filter((id) => id !== undefined)).toHaveLength(12);
+      expect((await listed()).filter((id) => ids.includes(id))).toHaveLength(12 - answered[0]!);
+    } finally {
+      await replicas[0]!.open();
+    }
+  });
+
+  test('makes no fault of ours of a message that is sent again', async () => {
+    const params = message();
+    await box.rpc('one', 'SendMessage', params);
+    await one.shut();
+    try {
+      const { status, body } = await box.rpc('one', 'SendMessage', params);
+      expect([status, body.error?.data]).toEqual([503, [expect.objectContaining({ reason: 'TASK_OWNER_UNAVAILABLE' })]]);
+    } finally {
+      await one.open();
+    }
   });
 });
 

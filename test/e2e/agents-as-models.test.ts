@@ -298,6 +298,61 @@ describe('what is asked', () => {
     expect(third.body).toMatchObject({ content: [{ type: 'text', text: 'to Bern' }] });
   });
 
+  test.each([
+    ['one', false],
+    ['one', true],
+  ])('a task that tells how it stood before gets on with its answer (%s, streamed: %s)', async (name, isStreamed) => {
+    const asks = { state: 'TASK_STATE_INPUT_REQUIRED', message: { parts: [{ text: 'Where to?' }] } };
+    agent.play(
+      soundly((call, response) => {
+        const { taskId } = call.rpc!.params['message'] as unknown as { taskId?: string };
+        const id = taskId ?? `task-${++tasks}`;
+        const event = stream(call, response);
+        event({ task: { id, contextId: 'c-in', status: asks, artifacts: [artifact('A plan. ')] } });
+        if (taskId === undefined) return void response.end();
+        event({ statusUpdate: { taskId, contextId: 'c-in', status: { state: 'TASK_STATE_WORKING' } } });
+        event({ artifactUpdate: { taskId, contextId: 'c-in', artifact: { ...artifact('To Bern'), artifactId: 'second' } } });
+        event({ statusUpdate: { taskId, contextId: 'c-in', status: { state: 'TASK_STATE_COMPLETED' } } });
+        return void response.end();
+      }),
+    );
+    const first = await raw({ model: `a2a/${name}` });
+    expect(first.body).toMatchObject({ choices: [{ message: { content: 'A plan. \nWhere to?' } }] });
+    const metadata = { a2a_task_id: first.headers.get('x-a2a-task-id')! };
+    if (!isStreamed) {
+      const { body, headers } = await raw({ model: `a2a/${name}`, metadata });
+      expect(body).toMatchObject({ choices: [{ message: { content: 'To Bern' } }] });
+      return expect(headers.get('x-a2a-task-state')).toBe('completed');
+    }
+    const response = await fetch(`${box.box.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${AGENT_KEYS.KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: `a2a/${name}`, messages: hello, metadata, stream: true }),
+    });
+    const said = [...(await response.text()).matchAll(/"content":"([^"]*)"/g)].map(([, text]) => text).join('');
+    return expect(said).toBe('To Bern');
+  });
+
+  test('a task that breaks off behind how it stood before is waited for', async () => {
+    const asks = { state: 'TASK_STATE_INPUT_REQUIRED', message: { parts: [{ text: 'Where to?' }] } };
+    agent.play(
+      soundly((call, response) => {
+        const { taskId } = (call.rpc!.params['message'] ?? {}) as { taskId?: string };
+        const id = taskId ?? (call.rpc!.method === 'SubscribeToTask' ? String(call.rpc!.params['id']) : `task-${++tasks}`);
+        const event = stream(call, response);
+        event({ task: { id, contextId: 'c-in', status: asks } });
+        if (taskId !== undefined) return void setTimeout(() => response.destroy(), 30);
+        if (call.rpc!.method !== 'SubscribeToTask') return void response.end();
+        event({ artifactUpdate: { taskId: id, contextId: 'c-in', artifact: artifact('To Bern') } });
+        event({ statusUpdate: { taskId: id, contextId: 'c-in', status: { state: 'TASK_STATE_COMPLETED' } } });
+        return void response.end();
+      }),
+    );
+    const first = await raw({ model: 'a2a/one' });
+    const metadata = { a2a_task_id: first.headers.get('x-a2a-task-id')! };
+    expect((await raw({ model: 'a2a/one', metadata })).body).toMatchObject({ choices: [{ message: { content: 'To Bern' } }] });
+  });
+
   test('of a conversation that goes on is what was said since its last answer; there must be something', async () => {
     const context = (await raw({ model: 'a2a/one' })).headers.get('x-a2a-context-id')!;
     const said = [...hello, { role: 'assistant', content: 'hi' }];
@@ -405,9 +460,16 @@ describe('work that takes longer', () => {
     expect([choices[0]!.message.content, asks]).toEqual([whole, 3]);
   });
 
-  test('a task without an end is told of once the time is over', async () => {
+  test.each([false, true])('a task without an end is told of once the time is over (says so again: %s)', async (isTold) => {
     agent.play(
       soundly((call, response) => {
+        if (isTold && call.rpc!.method === 'SubscribeToTask') {
+          const event = stream(call, response);
+          event({ task: taskOf('endless-2', 'TASK_STATE_WORKING') });
+          event({ statusUpdate: { taskId: 'endless-2', contextId: 'c', status: { state: 'TASK_STATE_WORKING' } } });
+          response.end();
+          return;
+        }
         if (call.rpc!.method === 'SendMessage')
           return result(call, response, { task: taskOf('endless-2', 'TASK_STATE_WORKING') });
         if (call.rpc!.method !== 'GetTask') return failure(call, response, -32004);

@@ -1,10 +1,21 @@
 /** Guards and recorded bodies where agents are asked. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { AGENT_KEYS, type AgentBox, startAgentBox } from '../support/agent-box.ts';
 import { type Reply, ask, jsonOf } from '../support/ask.ts';
 import { type ExchangeLog, exchangeLog } from '../support/exchange-log.ts';
-import { type ScriptedAgent, cardAt, json, result, startScriptedAgent, stream, taskOf } from '../support/scripted-agent.ts';
+import {
+  type Script,
+  type ScriptedAgent,
+  cardAt,
+  json,
+  result,
+  startScriptedAgent,
+  stream,
+  taskOf,
+} from '../support/scripted-agent.ts';
 import { type WebhookReceiver, startWebhookReceiver } from '../support/webhook-receiver.ts';
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
@@ -15,28 +26,40 @@ let box: AgentBox;
 let log: ExchangeLog;
 let tasks = 0;
 
+const artifact = { artifactId: 'a', parts: [{ text: 'The line is clear.' }] };
+const usual: Script = (call, response) => {
+  if (call.rpc === undefined)
+    return json(response, 200, cardAt(agent.url, { capabilities: { streaming: true, pushNotifications: true } }));
+  if (call.rpc.method === 'GetTask')
+    return result(call, response, taskOf(String(call.rpc.params['id']), undefined, { artifacts: [artifact] }));
+  const id = `task-${++tasks}`;
+  if (call.rpc.method === 'SendMessage')
+    return result(call, response, { task: taskOf(id, undefined, { artifacts: [artifact] }) });
+  const event = stream(call, response);
+  event({ task: taskOf(id, 'TASK_STATE_WORKING') });
+  event({ artifactUpdate: { taskId: id, contextId: `context-of-${id}`, artifact } });
+  event({ statusUpdate: { taskId: id, contextId: `context-of-${id}`, status: { state: 'TASK_STATE_COMPLETED' } } });
+  response.end();
+  return undefined;
+};
+
 beforeAll(async () => {
-  agent = await startScriptedAgent((call, response) => {
-    if (call.rpc === undefined) return json(response, 200, cardAt(agent.url));
-    const artifact = { artifactId: 'a', parts: [{ text: 'The line is clear.' }] };
-    if (call.rpc.method === 'GetTask')
-      return result(call, response, taskOf(String(call.rpc.params['id']), undefined, { artifacts: [artifact] }));
-    const id = `task-${++tasks}`;
-    if (call.rpc.method === 'SendMessage')
-      return result(call, response, { task: taskOf(id, undefined, { artifacts: [artifact] }) });
-    const event = stream(call, response);
-    event({ task: taskOf(id, 'TASK_STATE_WORKING') });
-    event({ artifactUpdate: { taskId: id, contextId: `context-of-${id}`, artifact } });
-    event({ statusUpdate: { taskId: id, contextId: `context-of-${id}`, status: { state: 'TASK_STATE_COMPLETED' } } });
-    response.end();
-    return undefined;
-  });
+  agent = await startScriptedAgent(usual);
   guard = await startWebhookReceiver(SECRET);
   const one = (name: string, more: object): object => ({ name, url: `${guard.url}/${name}`, secret: '${env:SECRET}', ...more });
-  const agentNamed = (name: string): object => ({ name, url: agent.url, health: { interval_s: 60 }, cost_per_request: 0.25 });
-  box = await startAgentBox(['before', 'after', 'hold', 'free', 'open'].map(agentNamed), {
+  const agentNamed = (name: string): object => ({
+    name,
+    url: agent.url,
+    health: { interval_s: 60 },
+    cost_per_request: 0.25,
+    ...(name === 'quick' && { timeout_ms: 600 }),
+  });
+  box = await startAgentBox(['before', 'after', 'hold', 'free', 'open', 'quick', 'users'].map(agentNamed), {
     env: { SECRET, KEPT_KEY: 'key-of-the-caller-0004' },
     more: {
+      server: { public_url: 'https://gateway.example.com' },
+      egress: { allow_private: ['127.0.0.0/8'] },
+      end_users: { limits: { rpm: 1 } },
       keys: [
         { name: 'caller', key: '${env:KEY}', agents: ['*'] },
         { name: 'other', key: '${env:OTHER_KEY}', agents: ['*'] },
@@ -47,6 +70,8 @@ beforeAll(async () => {
         one('after', { on: ['response'], models: ['a2a/after'] }),
         one('hold', { on: ['response'], models: ['a2a/ho*'], hold_streams: true }),
         one('of-a-key', { keys: ['other'], models: ['a2a/free'] }),
+        one('quick', { on: ['request', 'response'], models: ['a2a/quick'] }),
+        one('users', { models: ['a2a/users'] }),
         one('open', { models: ['a2a/open'], timeout_ms: 200 }),
       ],
     },
@@ -54,6 +79,7 @@ beforeAll(async () => {
   log = exchangeLog(box.box);
 });
 afterEach(() => {
+  agent.play(usual);
   agent.calls.splice(0);
   guard.calls.splice(0);
 });
@@ -127,6 +153,30 @@ describe.each(FRONTS)('an agent as a model on $path', ({ path, clear, replaced }
       'x-a2a-task-state': 'completed',
     });
     expect(passed.text).toContain(clear);
+  });
+
+  test.each([false, true])('has no word told past the guard where its task failed (streamed: %s)', async (isStreamed) => {
+    agent.play((asked, response) => {
+      if (asked.rpc?.method !== 'SendStreamingMessage') return usual(asked, response);
+      const said = { messageId: 'q', role: 'ROLE_AGENT', parts: [{ text: 'The signal is red' }] };
+      stream(asked, response)({ task: taskOf(`task-${++tasks}`, '', { status: { state: 'TASK_STATE_FAILED', message: said } }) });
+      return void response.end();
+    });
+    guard.play(() => ({ action: 'allow' }));
+    const told = await call(path, 'hold', { stream: isStreamed });
+    expect([told.status, told.text]).toEqual([502, expect.stringContaining('has failed the task')]);
+    expect(told.text).not.toContain('The signal is red');
+    expect((await call(path, 'free', { stream: isStreamed })).text).toContain('The signal is red');
+  });
+
+  test('is asked by the end user whom the client names, whatever a guard leaves of it', async () => {
+    guard.play(({ body }) => {
+      const { user: _, metadata: __, ...rest } = body['body'] as Record<string, unknown>;
+      return { action: 'replace', body: rest };
+    });
+    const named = { user: `of ${path}`, metadata: { user_id: `of ${path}` } };
+    const statuses = [(await call(path, 'users', named)).status, (await call(path, 'users', named)).status];
+    expect(statuses).toEqual([200, 429]);
   });
 
   test('is guarded for the keys that are named, and not asked where its guard does not answer', async () => {
@@ -229,6 +279,77 @@ describe('a call to an agent', () => {
     expect([passed.status, passed.headers['content-type']]).toEqual([200, 'text/event-stream']);
     expect(passed.text).toContain('The line is clear.');
     expect((await box.agent('hold'))['state']).toBe('healthy');
+  });
+
+  test.each(['SendMessage', 'SendStreamingMessage', 'as a model'])(
+    'reaches no agent that is disabled while a guard is asked (%s)',
+    async (how) => {
+      guard.play(async () => {
+        await sleep(300);
+        return { action: 'allow' };
+      });
+      const pending = how === 'as a model' ? call('/v1/chat/completions', 'before') : send('before', how);
+      await guard.until(1);
+      await box.admin('POST', '/v1/agents/before/disable');
+      agent.calls.splice(0);
+      expect([(await pending).status, agent.asked().length]).toEqual([403, 0]);
+      await box.admin('POST', '/v1/agents/before/enable');
+    },
+  );
+
+  test('again is the same message, whatever a guard makes of it each time', async () => {
+    let count = 0;
+    guard.play(({ text }) => {
+      const { body } = JSON.parse(text.replace('Is the line', `Is [redacted-${++count}]`)) as { body: object };
+      return { action: 'replace', body };
+    });
+    const params = { message: { ...message, messageId: crypto.randomUUID() } };
+    const [first, again] = [await send('before', 'SendMessage', params), await send('before', 'SendMessage', params)];
+    expect(jsonOf(again)['error']).toBeUndefined();
+    expect([jsonOf(first)['result'], agent.asked('SendMessage').length]).toEqual([jsonOf(again)['result'], 1]);
+  });
+
+  test('is given its own time: what guards take of it is theirs', async () => {
+    guard.play(async () => {
+      await sleep(700);
+      return { action: 'allow' };
+    });
+    for (let index = 0; index < 3; index++) expect((await send('quick', 'SendMessage')).status).toBe(200);
+    expect(agent.asked('SendStreamingMessage')).toHaveLength(0);
+  });
+
+  test('is charged where its answer broke off and was kept back', async () => {
+    agent.play((asked, response) => {
+      if (asked.rpc?.method !== 'SendStreamingMessage') return usual(asked, response);
+      stream(asked, response)({ artifactUpdate: { taskId: `task-${++tasks}`, contextId: 'c', artifact } });
+      return void setTimeout(() => response.destroy(), 50);
+    });
+    guard.play(() => ({ action: 'block' }));
+    const kept = await send('hold', 'SendStreamingMessage');
+    expect([kept.status, (await lineOf(kept))['cost_usd']]).toEqual([400, '0.25']);
+  });
+
+  test('shows neither guards nor records where its client wants to be notified', async () => {
+    const key = 'key-of-the-caller-0004';
+    const authentication = { scheme: 'Bearer', credentials: 'secret-of-the-client' };
+    const taskPushNotificationConfig = { url: 'http://127.0.0.1:9/x', token: 'secret-token', authentication };
+    guard.play(({ text }) => {
+      const { body } = JSON.parse(text.replace('Is the line', 'Is [redacted]')) as { body: object };
+      return { action: 'replace', body };
+    });
+    const along = { message: { ...message, messageId: crypto.randomUUID() }, configuration: { taskPushNotificationConfig } };
+    const sent = await send('before', 'SendMessage', along, key);
+    expect(sent.status).toBe(200);
+    const { id } = (jsonOf(sent)['result'] as { task: { id: string } }).task;
+    // Both came through: the guard's words, and the wish.
+    const asked = JSON.stringify(agent.asked('SendMessage').at(-1)!.rpc!.params);
+    expect([asked.includes('[redacted]'), asked.includes('gateway.example.com')]).toEqual([true, true]);
+    const made = await send('free', 'CreateTaskPushNotificationConfig', { taskId: id, ...taskPushNotificationConfig }, key);
+    const later = await send('free', 'SendMessage', undefined, key);
+    await expect.poll(() => bodiesOf(later), { timeout: 10_000 }).toContain('The line is clear.');
+    const seen = [...guard.calls.map(({ text }) => text), await bodiesOf(sent), await bodiesOf(made)].join('');
+    expect(seen).toContain('Is the line clear?');
+    expect(seen).not.toMatch(/secret-of-the-client|secret-token/);
   });
 
   test('has its bodies recorded, where its key wants it', async () => {

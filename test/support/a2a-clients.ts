@@ -147,9 +147,11 @@ export async function clientOf(options: ClientOptions): Promise<PlainClient> {
   }
 }
 
-/** The card's whole URL: the resolvers would take their own relative to the last slash of `baseUrl`. */
-const cardUrlOf = ({ baseUrl, cardPath = '/.well-known/agent-card.json' }: ClientOptions): string =>
-  `${baseUrl.replace(/\/$/, '')}${cardPath}`;
+/** The resolvers look for the card relative to the last slash of `baseUrl`; where none ends it, or it is another card, they are told its whole URL. */
+const cardPlaceOf = ({ baseUrl, cardPath }: ClientOptions): [url: string, path?: string] =>
+  cardPath === undefined && baseUrl.endsWith('/')
+    ? [baseUrl]
+    : [`${baseUrl.replace(/\/$/, '')}${cardPath ?? '/.well-known/agent-card.json'}`, ''];
 
 function fetchWith(headers: Record<string, string> = {}): typeof fetch {
   return (input, init) => {
@@ -164,7 +166,7 @@ async function client10(options: ClientOptions): Promise<PlainClient> {
   const transport = options.binding === 'JSONRPC' ? new JsonRpcTransportFactory(shared) : new RestTransportFactory(shared);
   const cardResolver = new DefaultAgentCardResolver(shared);
   const factory = new ClientFactory({ transports: [transport], cardResolver });
-  const client = await factory.createFromUrl(cardUrlOf(options), '');
+  const client = await factory.createFromUrl(...cardPlaceOf(options));
   const tenant = '';
   return {
     send: (text, options) => told(async () => result10(await client.sendMessage(request10(text, options)))),
@@ -263,7 +265,7 @@ async function client03(options: ClientOptions): Promise<PlainClient> {
   const transport = options.binding === 'JSONRPC' ? new JsonRpcTransportFactory03(shared) : new RestTransportFactory03(shared);
   const cardResolver = new DefaultAgentCardResolver03(shared);
   const factory = new ClientFactory03({ transports: [transport], cardResolver });
-  const client = await factory.createFromUrl(cardUrlOf(options), '');
+  const client = await factory.createFromUrl(...cardPlaceOf(options));
   return {
     send: (text, options) => told(async () => result03(await client.sendMessage(request03(text, options)))),
     stream: (text, options) => toldEach(client.sendMessageStream(request03(text, options)), event03),

@@ -7,6 +7,7 @@ import type { AgentView, ReplicaView } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { backoffMs } from '../../agents/backoff.ts';
 import type { Exchange } from '../exchange.ts';
+import { guardMs, isGuards } from '../guard.ts';
 import { atReplica } from './at-replica.ts';
 import type { AgentWork } from './call.ts';
 import { chooseReplica, lookedAt, ownerOf, requireEnabled } from './choose.ts';
@@ -15,7 +16,7 @@ import { isRaw } from './interfaces.ts';
 import { answerList } from './list.ts';
 import { answerLong, answerOutlasted, mayOutlast, notePace } from './long-send.ts';
 import { placePush } from './push-bind.ts';
-import { Undelivered, judge } from './reach.ts';
+import { Undelivered, judge, plainly } from './reach.ts';
 import { type Relaying, askRaw, relayWhole } from './relay.ts';
 import { answerStream } from './streams.ts';
 import type { AgentSide } from './side.ts';
@@ -68,7 +69,7 @@ async function answerFromAny(answering: Answering): Promise<void> {
     try {
       return await attempt(answering, replica);
     } catch (thrown) {
-      last = thrown instanceof Undelivered ? thrown.error : thrown;
+      last = plainly(thrown);
       if (!mayGoElsewhere(thrown) || tried.size >= work.view.replicas.length) throw last;
     }
   }
@@ -90,7 +91,7 @@ async function answerFrom(answering: Answering, replica: ReplicaView): Promise<v
     try {
       return await attempt(answering, replica);
     } catch (thrown) {
-      const error = thrown instanceof Undelivered ? thrown.error : thrown;
+      const error = plainly(thrown);
       const mayRetry = isRead && isPassing(error) && !answering.response.headersSent && !exchange.gone;
       if (!mayRetry || tries >= READ_TRIES) throw ownerGone(error, work, replica);
       await sleep(backoffMs(tries, exchange.plane.random));
@@ -106,7 +107,7 @@ function isPassing(error: unknown): boolean {
 }
 
 /** Others of its replicas may be well: only this task cannot be reached. */
-function ownerGone(error: unknown, { record, view }: AgentWork, { id }: ReplicaView): unknown {
+export function ownerGone(error: unknown, { record, view }: AgentWork, { id }: ReplicaView): unknown {
   if (record === undefined || !(error instanceof GatewayError) || error.code !== 'upstream_unreachable') return error;
   const message = `The replica \`${id}\` of the agent \`${view.name}\`, which has the task, cannot be reached`;
   return new GatewayError('task_owner_unavailable', { cause: error, details: { message, retryAfterS: 5 } });
@@ -129,7 +130,8 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
   const { call } = work;
   await placePush(work, replica, side);
   const relaying = atReplica(answering, replica);
-  const startedAt = performance.now();
+  const ownMs = (): number => performance.now() - guardMs(exchange);
+  const startedMs = ownMs();
   try {
     if (answering.take !== undefined) await answering.take(await resultsOf(answering, relaying));
     else if (call.operation === 'extended_card') await answerExtendedCard(answering, relaying);
@@ -140,13 +142,8 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     judge(work, replica.id, exchange, isGuards(thrown) ? undefined : thrown);
     if (answering.take !== undefined || !(await answerOutlasted(answering, relaying, thrown))) throw thrown;
   } finally {
-    notePace(answering, replica.id, performance.now() - startedAt);
+    notePace(answering, replica.id, ownMs() - startedMs);
   }
-}
-
-/** What keeps an answer back says nothing of who gave it. */
-function isGuards(thrown: unknown): boolean {
-  return thrown instanceof GatewayError && (thrown.code === 'guard_blocked' || thrown.code === 'guard_unavailable');
 }
 
 async function answerWhole(answering: Answering, relaying: Relaying): Promise<void> {

@@ -7,9 +7,10 @@ import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { hashText } from '../../routing/hash.ts';
 import { admitAgent, releaseLeases } from '../admit.ts';
 import type { Exchange } from '../exchange.ts';
+import { isGuards } from '../guard.ts';
 import { refuseWhileStoreIsBehind } from '../store-behind.ts';
 import { type Answering, type TakeResults, answerCall } from './answer.ts';
-import type { AgentWork } from './call.ts';
+import type { AgentCall, AgentWork } from './call.ts';
 import { lookedAt } from './choose.ts';
 import { claimSend, settleSend } from './claim.ts';
 import { joined } from './hops.ts';
@@ -43,7 +44,7 @@ export async function callAgent({ exchange, response, side }: Calling, work: Age
   await admitAgent(exchange, rulesOfAgent(view));
   refuseWhileStoreIsBehind(exchange);
   const baggage = side.hopsOf(exchange.line.snapshot.pepper).enter(joined(exchange.request.headers.baggage), view.name);
-  if (isSend(call.operation)) work.messageHash = hashText(JSON.stringify(call.params.message ?? call.params.request ?? null));
+  if (isSend(call.operation)) work.messageHash ??= messageHashOf(call);
   const answering = { exchange, response, side, work, baggage, ...(take !== undefined && { take }) };
   // What a model is asked has no id of the client's.
   const repeated = take === undefined ? await claimSend(exchange, work, side) : undefined;
@@ -54,6 +55,10 @@ export async function callAgent({ exchange, response, side }: Calling, work: Age
   } finally {
     settleSend(work, side);
   }
+}
+
+export function messageHashOf({ params }: AgentCall): number {
+  return hashText(JSON.stringify(params.message ?? params.request ?? null));
 }
 
 async function answerPaid(unpaid: Omit<Answering, 'finish'>, who: TaskOwner): Promise<void> {
@@ -78,7 +83,8 @@ function endOf(exchange: Exchange, work: AgentWork, spend: AgentSpend | undefine
   const isError = thrown instanceof ProtocolError;
   const isGiven = !isError && hasLeft(exchange);
   if (isError || isGiven) work.answered = true;
-  const isPaid = thrown === undefined || work.taskState !== undefined || isGiven;
+  // What is kept back has been given, too.
+  const isPaid = thrown === undefined || work.taskState !== undefined || isGiven || isGuards(thrown);
   if (isPaid) finishCall(exchange, work, spend);
   if (spend !== undefined) endCall(exchange, spend, 0);
 }

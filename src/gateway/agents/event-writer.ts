@@ -1,6 +1,7 @@
 /** Events on their way to a client: with back-pressure, with a comment where there is silence, and past the guards. */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
+import { GatewayError } from '../../core/errors.ts';
 import { endWith } from '../../http/reply.ts';
 import type { Wheel } from '../../upstream/wheel.ts';
 import type { Exchange } from '../exchange.ts';
@@ -41,7 +42,7 @@ export function openEvents(exchange: Exchange, response: ServerResponse): EventW
 }
 
 function holdEvents(exchange: Exchange, response: ServerResponse): EventWriter {
-  const held = createHeldText(exchange);
+  const held = createHeldText(exchange, { tooMuch: tooLongToJudge });
   return {
     get hasBegun() {
       return held.size > 0;
@@ -59,6 +60,12 @@ function holdEvents(exchange: Exchange, response: ServerResponse): EventWriter {
       endWith(response, bytes);
     },
   };
+}
+
+/** It says nothing of the agent, and another try would be as long. */
+function tooLongToJudge(): GatewayError {
+  const message = 'The answer is larger than 64 MiB, which is as much as guards are shown of a stream that is held for them';
+  return new GatewayError('guard_unavailable', { details: { message, shouldRetry: false } });
 }
 
 /** The head with the first, back-pressure, and a comment where there is silence. What guards are to see afterwards is kept. */

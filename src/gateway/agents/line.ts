@@ -14,12 +14,13 @@ import { admitCaller, endAdmission } from '../admit.ts';
 import { recordBodies, writeBodies } from '../bodies.ts';
 import { endUserOf } from '../end-user.ts';
 import { type Exchange, beginExchange, factOf, noteFailure } from '../exchange.ts';
-import { guardRead, guardsOf } from '../guard.ts';
 import type { Plane } from '../plane.ts';
 import { A2A } from '../surface.ts';
-import { callAgent } from './call-agent.ts';
+import { callAgent, messageHashOf } from './call-agent.ts';
+import { plainly } from './reach.ts';
 import { type AgentCall, type AgentWork, type Asked, type CallShape, readRest, readRpc, statedVersion } from './call.ts';
 import { lookedAt } from './choose.ts';
+import { guardCall, recordable } from './guard-call.ts';
 import { sendCard } from './card-route.ts';
 import { sendError } from './reply.ts';
 import type { AgentSide } from './side.ts';
@@ -69,35 +70,24 @@ async function serve(serving: Serving): Promise<void> {
   const view = agentOf(exchange, side, asked.agent);
   if (asked.at === 'card') return sendCard(exchange, response, await lookedAt(side, view));
   const bytes = await readBytes(exchange, request);
-  recordBodies(exchange, bytes, response);
   const read = (body: Buffer, into: CallShape): AgentCall =>
     asked.at === 'rpc' ? readRpc(body, request, into) : readStated(asked, request, { bytes: body, shape: into });
   const call = read(bytes, shape);
   Object.assign(shape, { streams: call.streams, version: call.version });
   exchange.stream = call.streams;
   exchange.endUser = endUserOf(exchange);
+  const recorded = recordable({ bytes, call });
+  if (recorded !== undefined) recordBodies(exchange, recorded, response);
   const work: AgentWork = { view, call, verdicts: [] };
   exchange.agentWork = work;
-  if (isSend(call.operation)) work.call = await guardCall(exchange, { bytes, call }, (body) => read(body, { ...shape }));
+  if (isSend(call.operation)) {
+    // As it was sent: what guards make of it may differ each time.
+    work.messageHash = messageHashOf(call);
+    work.call = await guardCall(exchange, { bytes, call }, (body) => read(body, { ...shape }));
+    // Much may have happened to it meanwhile.
+    work.view = agentOf(exchange, side, asked.agent);
+  }
   await callAgent(serving, work);
-}
-
-/** A guard changes what is said, never what is called. */
-async function guardCall(
-  exchange: Exchange,
-  asked: { bytes: Buffer; call: AgentCall },
-  read: (bytes: Buffer) => AgentCall,
-): Promise<AgentCall> {
-  const guards = guardsOf(exchange, 'request');
-  if (guards.length === 0) return asked.call;
-  const { operation, version, rpcId } = asked.call;
-  const guarded = await guardRead(exchange, guards, asked, (bytes) => {
-    const call = read(bytes);
-    const isSame = call.operation === operation && call.version === version && call.rpcId === rpcId;
-    if (!isSame) throw new Error('a guard may not change `method` or `id`');
-    return { bytes, call };
-  });
-  return guarded.call;
 }
 
 function readStated(
@@ -128,7 +118,8 @@ async function readBytes(exchange: Exchange, request: EdgeRequest): Promise<Buff
   return bytes;
 }
 
-async function fail({ exchange, response, shape }: Serving, thrown: unknown): Promise<void> {
+async function fail({ exchange, response, shape }: Serving, failed: unknown): Promise<void> {
+  const thrown = plainly(failed);
   const error = thrown instanceof ProtocolError ? thrown : toGatewayError(thrown);
   if (error instanceof ProtocolError) noteProtocolError(exchange, error);
   else noteFailure(exchange, error);
@@ -144,9 +135,10 @@ async function fail({ exchange, response, shape }: Serving, thrown: unknown): Pr
 
 /** An error of the protocol is an answer that was delivered whole; ours, before anybody was asked, is a refusal. */
 function noteProtocolError(exchange: Exchange, { code, message }: ProtocolError): void {
-  exchange.outcome = exchange.attempts.length === 0 ? 'refused' : 'upstream_error';
+  const isOurs = exchange.attempts.length === 0;
+  exchange.outcome = isOurs ? 'refused' : 'upstream_error';
   exchange.finish = String(code);
-  exchange.failure ??= new GatewayError('agent_error', { details: { message } });
+  exchange.failure ??= new GatewayError(isOurs ? 'invalid_request' : 'agent_error', { details: { message } });
 }
 
 /** The end, exactly once: the task's state, one fact, one exchange less under way. */

@@ -10,6 +10,7 @@ import { GatewayError } from '../../core/errors.ts';
 import type { Answering } from './answer.ts';
 import { asideAt } from './at-replica.ts';
 import { type PageTokens, pageTokens } from './page-token.ts';
+import { plainly } from './reach.ts';
 import { deliverResult } from './reply.ts';
 import { maySee, noteState, ownerOfCaller } from './tasks.ts';
 import { upstreamOf } from './translated.ts';
@@ -23,7 +24,7 @@ export async function answerList(answering: Answering): Promise<void> {
   const { exchange, response, side, work, finish } = answering;
   const { call, view } = work;
   if (call.version !== '1.0') throw new ProtocolError(-32004, 'Listing tasks is a method of A2A 1.0');
-  const { historyLength, includeArtifacts } = call.params;
+  const { historyLength, includeArtifacts } = readShape(call.params);
   const who = ownerOfCaller(exchange.caller!, exchange.endUser);
   const tokens = pageTokens(exchange.line.snapshot.pepper, { agent: view.name, owner: `${who.owner}\0${who.endUser ?? ''}` });
   const filter = filterOf(call.params, view, { owner: who.owner, tokens });
@@ -45,6 +46,15 @@ export async function answerList(answering: Answering): Promise<void> {
   });
 }
 
+/** How much of each task is shown. Throws -32602. */
+function readShape({ historyLength = null, includeArtifacts = null }: JsonObject): JsonObject {
+  const isLength = typeof historyLength === 'number' && Number.isInteger(historyLength) && historyLength >= 0;
+  if (historyLength !== null && !isLength) throw new ProtocolError(-32602, 'historyLength must be a whole number from 0');
+  if (includeArtifacts !== null && typeof includeArtifacts !== 'boolean')
+    throw new ProtocolError(-32602, 'includeArtifacts must be true or false');
+  return { historyLength, includeArtifacts };
+}
+
 /** What a client asks for, of what is his. Throws -32602. */
 function filterOf(
   { pageSize = DEFAULT_PAGE, pageToken, status, statusTimestampAfter, contextId }: JsonObject,
@@ -56,12 +66,10 @@ function filterOf(
   }
   const after = typeof pageToken === 'string' && pageToken !== '' ? tokens.open(pageToken) : '';
   if (after === undefined) throw new ProtocolError(-32602, 'pageToken is none that was given here');
-  const named = stateNamed(status);
-  const state = named === 'unspecified' ? undefined : named;
   return {
     agent: view.name,
     ...(view.config.taskScope === 'principal' && { owner }),
-    ...(state !== undefined && { state }),
+    ...inState(status),
     ...sinceOf(statusTimestampAfter),
     ...given('context', contextId),
     ...given('after', after),
@@ -69,9 +77,33 @@ function filterOf(
   };
 }
 
+/** Throws -32602. */
+function inState(status: unknown): { state?: string } {
+  if (isThereNo(status)) return {};
+  const state = stateNamed(status);
+  if (state !== undefined && STATES.has(state)) return state === 'unspecified' ? {} : { state };
+  throw new ProtocolError(-32602, 'status must be a state of tasks such as TASK_STATE_WORKING');
+}
+
+const STATES = new Set([
+  'unspecified',
+  'submitted',
+  'working',
+  'completed',
+  'failed',
+  'canceled',
+  'input-required',
+  'rejected',
+  'auth-required',
+]);
+
+function isThereNo(value: unknown): boolean {
+  return value === undefined || value === null || value === '';
+}
+
 /** A time of RFC 3339. Throws -32602. */
 function sinceOf(time: unknown): { sinceMs?: number } {
-  if (time === undefined || time === null || time === '') return {};
+  if (isThereNo(time)) return {};
   const sinceMs = typeof time === 'string' && /^\d{4}-\d\d-\d\dT/.test(time) ? Date.parse(time) : NaN;
   if (Number.isNaN(sinceMs)) throw new ProtocolError(-32602, 'statusTimestampAfter must be a time such as 2026-01-31T12:00:00Z');
   return { sinceMs };
@@ -100,7 +132,8 @@ async function taskNow(answering: Answering, record: TaskRecord, params: object)
     if (taskState !== undefined) noteState(exchange, { ...work, record, task: record.task, taskState }, side);
     return task;
   } catch (thrown) {
-    if (thrown instanceof ProtocolError || thrown instanceof GatewayError) return undefined;
+    const error = plainly(thrown);
+    if (error instanceof ProtocolError || error instanceof GatewayError) return undefined;
     throw thrown;
   }
 }

@@ -5,11 +5,13 @@
  */
 import { isConversation } from '../../core/agent.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
-import { type Seen, endsStream, objectOf } from '../../agents/a2a/read.ts';
+import { type Seen, objectOf } from '../../agents/a2a/read.ts';
 import { GatewayError } from '../../core/errors.ts';
+import { guardMs } from '../guard.ts';
 import type { Answering } from './answer.ts';
 import { asideAt } from './at-replica.ts';
 import type { AgentCall, AgentWork } from './call.ts';
+import { endingOf } from './ending.ts';
 import { asResult, taskNow } from './follow.ts';
 import type { Relaying } from './relay.ts';
 import { deliverResult } from './reply.ts';
@@ -75,7 +77,8 @@ async function saidWithin(answering: Answering, relaying: Relaying): Promise<unk
   const { timeoutMs } = work.view.config;
   const events = eventsOf(answering, relaying);
   const isTask = (): boolean => work.task !== undefined && !isConversation(work.task);
-  const late = alarm(timeoutMs - (performance.now() - exchange.request.startedAt));
+  const ending = endingOf(work.call.refs.task !== undefined);
+  const late = alarm(timeoutMs - (performance.now() - exchange.request.startedAt - guardMs(exchange)));
   try {
     for (;;) {
       const next = await Promise.race([events.next(), late.rings]);
@@ -83,7 +86,7 @@ async function saidWithin(answering: Answering, relaying: Relaying): Promise<unk
       if (next.done === true) throw new GatewayError('upstream_incomplete');
       const seen: Seen | undefined = await relaying.learn(next.value);
       if (seen?.kind === 'message') return next.value;
-      if (seen !== undefined && endsStream(seen) && isTask()) return undefined;
+      if (ending.after(seen) && isTask()) return undefined;
     }
   } catch (thrown) {
     // It goes on without us.

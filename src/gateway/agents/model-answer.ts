@@ -34,17 +34,10 @@ function beyond({ hash, length }: Said, text: string): string {
   return isSame ? text.slice(length) : '';
 }
 
-export function createAgentAnswer(): AgentAnswer {
+/** What of artifacts is new. */
+function createTold() {
   const said = new Map<string, Said>();
-  let hasText = false;
-  let state: string | undefined;
-  let statusText = '';
-  const noteStatus = (status: JsonObject | undefined): void => {
-    state = stateNamed(status?.state) ?? state;
-    const told = textOfParts(objectOf(status?.message)?.parts);
-    if (told !== '' && (isTerminal(state) || state === 'input-required' || state === 'auth-required')) statusText = told;
-  };
-  const artifactText = (artifact: JsonObject, append: boolean): string => {
+  const ofArtifact = (artifact: JsonObject, append: boolean): string => {
     const id = typeof artifact.artifactId === 'string' ? artifact.artifactId : '';
     const known = said.get(id) ?? { hash: createHash('sha256'), length: 0 };
     said.set(id, known);
@@ -53,39 +46,80 @@ export function createAgentAnswer(): AgentAnswer {
     known.length += text.length;
     return text;
   };
+  const ofTask = ({ artifacts }: JsonObject): string =>
+    listOf(artifacts)
+      .map((each) => ofArtifact(each, false))
+      .join('');
+  return { ofArtifact, ofTask };
+}
+
+/** The words of the last status of any weight. */
+function createStatus() {
+  const status = {
+    state: undefined as string | undefined,
+    text: '',
+    isAsking: () => status.state === 'input-required' || status.state === 'auth-required',
+    note(next: JsonObject | undefined): void {
+      const before = status.state;
+      status.state = stateNamed(next?.state) ?? before;
+      const told = textOfParts(objectOf(next?.message)?.parts);
+      if (told !== '' && (isTerminal(status.state) || status.isAsking())) status.text = told;
+      // What was asked has been answered.
+      else if (status.state !== before) status.text = '';
+    },
+  };
+  return status;
+}
+
+/** `isFollowUp`: the message went to a task that was there; a task that waits, told first, is how it stood before, unless it is all. */
+export function createAgentAnswer({ isFollowUp = false } = {}): AgentAnswer {
+  const told = createTold();
+  const status = createStatus();
+  let hasText = false;
+  let isFirst = true;
+  let before: JsonObject | undefined;
   const textOf = (event: unknown): string => {
     const { task, message, statusUpdate, artifactUpdate } = objectOf(event) ?? {};
     const whole = objectOf(task);
     if (whole !== undefined) {
-      noteStatus(objectOf(whole.status));
-      return listOf(whole.artifacts)
-        .map((each) => artifactText(each, false))
-        .join('');
+      status.note(objectOf(whole.status));
+      if (!isFollowUp || !isFirst || !status.isAsking()) return told.ofTask(whole);
+      before = whole;
+      return '';
     }
-    if (objectOf(statusUpdate) !== undefined) noteStatus(objectOf(objectOf(statusUpdate)!.status));
+    if (objectOf(statusUpdate) !== undefined) status.note(objectOf(objectOf(statusUpdate)!.status));
     const update = objectOf(artifactUpdate);
-    if (update !== undefined) return artifactText(objectOf(update.artifact) ?? {}, update.append === true);
+    if (update !== undefined) return told.ofArtifact(objectOf(update.artifact) ?? {}, update.append === true);
     const said = objectOf(message);
-    if (said !== undefined) state = 'completed';
+    if (said !== undefined) status.state = 'completed';
     return said === undefined ? '' : textOfParts(said.parts);
+  };
+  /** Text that was held back. */
+  const beforeText = (): string => {
+    const text = before === undefined ? '' : told.ofTask(before);
+    before = undefined;
+    return text;
   };
   return {
     take(event) {
+      // The client has had it.
+      beforeText();
       const text = textOf(event);
+      isFirst = false;
       hasText ||= text !== '';
       return text;
     },
-    rest: () =>
-      state === 'input-required' || state === 'auth-required'
-        ? (hasText && statusText !== '' ? '\n' : '') + statusText
-        : hasText
-          ? ''
-          : statusText,
+    rest() {
+      const text = beforeText();
+      const isAnswered = hasText || text !== '';
+      if (status.isAsking()) return text + (isAnswered && status.text !== '' ? '\n' : '') + status.text;
+      return isAnswered ? text : status.text;
+    },
     get state() {
-      return state;
+      return status.state;
     },
     get statusText() {
-      return statusText;
+      return status.text;
     },
   };
 }

@@ -23,6 +23,7 @@ import { callAgent } from './call-agent.ts';
 import { lookedAt } from './choose.ts';
 import { type Conversation, leftOut, paramsOf } from './model-message.ts';
 import { AGENT_MODEL, replyOf } from './model-reply.ts';
+import { plainly } from './reach.ts';
 import type { AgentSide } from './side.ts';
 import { noteState } from './tasks.ts';
 
@@ -40,8 +41,7 @@ export async function serveAgentModel(exchange: Exchange, asked: ClientBody, res
   const { caller, surface, plane } = exchange;
   const side = plane.agents;
   const { dialect } = surface;
-  const named = side.book.get(asked.model.slice(AGENT_MODEL.length));
-  if (named === undefined || !mayUseAgent(caller!, { name: named.name, tags: named.config.tags })) throw unknown(asked.model);
+  const named = agentFor(caller!, side, asked.model);
   if (dialect === undefined) {
     const message = `The agent \`${named.name}\` is a model for chats and messages only, not for ${surface.path}`;
     throw new GatewayError('not_supported_here', { details: { message, param: 'model' } });
@@ -49,14 +49,15 @@ export async function serveAgentModel(exchange: Exchange, asked: ClientBody, res
   recordBodies(exchange, asked.bytes, response);
   const guards = guardsOf(exchange, 'request');
   const body = guards.length === 0 ? asked : await guardBefore(exchange, guards, asked);
-  // Whether it streams its card says.
-  const view = await lookedAt(side, named);
+  // Whether it streams its card says; and much may have happened to it while guards were asked.
+  const view = await lookedAt(side, agentFor(caller!, side, asked.model));
   const parsed = parsedBody(body);
   const request = dialect.request.decode(parsed, plainHeaders(exchange));
   exchange.warnings.push(...leftOut(parsed, request, dialect.id));
   const work: AgentWork = { view, call: callOf(exchange, view, request), verdicts: [] };
   exchange.agentWork = work;
-  exchange.endUser = endUserOf(exchange, body);
+  // As the client says: guards change nothing of what is whose.
+  exchange.endUser = endUserOf(exchange, asked);
   const told = (thrown: unknown): GatewayError => failureOf(exchange, work, thrown);
   const reply = replyOf({ exchange, work, response, dialect, request, told });
   try {
@@ -68,6 +69,13 @@ export async function serveAgentModel(exchange: Exchange, asked: ClientBody, res
   } finally {
     noteState(exchange, work, side);
   }
+}
+
+/** Throws model_not_found. */
+function agentFor(caller: Caller, { book }: AgentSide, model: string): AgentView {
+  const view = book.get(model.slice(AGENT_MODEL.length));
+  if (view === undefined || !mayUseAgent(caller, { name: view.name, tags: view.config.tags })) throw unknown(model);
+  return view;
 }
 
 function unknown(model: string): GatewayError {
@@ -102,7 +110,8 @@ function conversationOf({ request: { headers } }: Exchange, { metadata = {}, ext
 }
 
 /** What has reached the agent is under way there: a client that asks again by itself would have it done twice. What was refused for want of room is not. */
-function failureOf(exchange: Exchange, work: AgentWork, thrown: unknown): GatewayError {
+function failureOf(exchange: Exchange, work: AgentWork, failed: unknown): GatewayError {
+  const thrown = plainly(failed);
   const error = exchange.cut ?? (thrown instanceof ProtocolError ? asAgentError(exchange, work, thrown) : toGatewayError(thrown));
   const isRefused = error.code === 'upstream_rate_limited' || error.code === 'upstream_overloaded';
   if (exchange.attempts.length === 0 || isRefused || error.details.shouldRetry === false) return error;
@@ -110,13 +119,15 @@ function failureOf(exchange: Exchange, work: AgentWork, thrown: unknown): Gatewa
   return new GatewayError(error.code, { cause: error, details });
 }
 
+/** What the caller named is his: a task that is not there, a message that does not fit. */
+const CALLERS = new Set([-32001, -32002, -32004, -32005, -32008, -32600, -32602]);
+
 function asAgentError({ attempts }: Exchange, { view }: AgentWork, { code, message }: ProtocolError): GatewayError {
   const told = message.slice(0, 500);
   const details = {
     message: attempts.length === 0 ? told : `The agent \`${view.name}\` answered with an error (${code}): ${told}`,
   };
-  // What the caller named is his: a task that is not there, a message that does not fit.
-  return new GatewayError(code === -32603 || code === -32006 ? 'agent_error' : 'invalid_request', { details });
+  return new GatewayError(CALLERS.has(code) ? 'invalid_request' : 'agent_error', { details });
 }
 
 function plainHeaders({ request: { headers } }: Exchange): Record<string, string> {

@@ -12,8 +12,8 @@ import type { Dialect, ReplyContext } from '../../dialects/dialect.ts';
 import { sendJson } from '../../http/reply.ts';
 import { endAdmission } from '../admit.ts';
 import { type Exchange, noteFailure } from '../exchange.ts';
-import { guardAnswer } from '../guard.ts';
-import { createHeldText } from '../held-text.ts';
+import { guardAnswer, guardsOf } from '../guard.ts';
+import { MOST_HELD_BYTES, createHeldText } from '../held-text.ts';
 import { exchangeHeaders } from '../reply-headers.ts';
 import type { Results, TakeResults } from './answer.ts';
 import type { AgentWork } from './call.ts';
@@ -44,17 +44,22 @@ export function replyOf(replying: Replying): ModelReply {
   return replying.exchange.stream ? streamReply(replying) : wholeReply(replying);
 }
 
+function answerOf({ call }: AgentWork): AgentAnswer {
+  return createAgentAnswer({ isFollowUp: call.refs.task !== undefined });
+}
+
 /** Pieces may end in the middle of a character. */
 const TEXT = 'utf16le';
 
 function wholeReply(replying: Replying): ModelReply {
   const { exchange, response, dialect, work } = replying;
-  const answer = createAgentAnswer();
-  const held = createHeldText(exchange);
+  const answer = answerOf(work);
+  // Twice what it is as UTF-8, as long as it is ASCII.
+  const held = createHeldText(exchange, { mostBytes: 2 * MOST_HELD_BYTES });
   return {
     async take(events) {
       for await (const event of events) held.add(Buffer.from(answer.take(event), TEXT));
-      requireAnswered(answer, work);
+      requireAnswered(answer, replying);
       held.add(Buffer.from(answer.rest(), TEXT));
     },
     async deliver() {
@@ -105,7 +110,7 @@ interface Speaker {
 
 function createSpeaker(replying: Replying, writer: EventWriter): Speaker {
   const { exchange, dialect, work } = replying;
-  const answer = createAgentAnswer();
+  const answer = answerOf(work);
   const encoder = dialect.stream.encoder(contextOf(replying), (warning) => exchange.warnings.push(warning));
   let isOpen = false;
   const opening = (): StreamPart[] => {
@@ -126,7 +131,7 @@ function createSpeaker(replying: Replying, writer: EventWriter): Speaker {
         see(answer);
         if (!(await say(text))) return;
       }
-      requireAnswered(answer, work);
+      requireAnswered(answer, replying);
       await say(answer.rest());
       exchange.finish = 'stop';
       await write({ type: 'text_end', block: 0 }, { type: 'finish', choice: 0, reason: 'stop' }, { type: 'end' });
@@ -162,9 +167,11 @@ function visible(name: string, value: string): Record<string, string> {
 }
 
 /** A task that came to nothing is no answer. */
-function requireAnswered({ state, statusText }: AgentAnswer, { view }: AgentWork): void {
+function requireAnswered({ state, statusText }: AgentAnswer, { exchange, work: { view } }: Replying): void {
   if (state === undefined || !['failed', 'rejected', 'canceled'].includes(state)) return;
-  const said = statusText === '' ? '' : `: ${statusText.slice(0, 500)}`;
+  // Errors pass no guard: where one wants to see what is said, nothing is.
+  const isSilent = statusText === '' || guardsOf(exchange, 'response').length > 0;
+  const said = isSilent ? '' : `: ${statusText.slice(0, 500)}`;
   throw new GatewayError('agent_error', {
     details: { message: `The agent \`${view.name}\` has ${state === 'canceled' ? 'cancelled' : state} the task${said}` },
   });

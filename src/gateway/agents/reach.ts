@@ -95,11 +95,16 @@ export class Undelivered extends Error {
   }
 }
 
+/** What kept it from being delivered, or what else went wrong. */
+export function plainly(thrown: unknown): unknown {
+  return thrown instanceof Undelivered ? thrown.error : thrown;
+}
+
 /** Notes what the end of the latest attempt says of its replica, once for each attempt. A stream whose reader has left was ended by us; a whole answer was not. */
 export function judge(work: AgentWork, replica: string, exchange: Exchange, thrown: unknown): void {
   if ((exchange.gone && exchange.stream) || exchange.cut !== undefined) return;
   if (work.verdicts.length >= exchange.attempts.length) return;
-  const error = thrown instanceof Undelivered ? thrown.error : thrown;
+  const error = plainly(thrown);
   const verdict = error === undefined ? 'ok' : verdictOf(error);
   const isUnreachable = error instanceof GatewayError && error.code === 'upstream_unreachable';
   work.verdicts.push({ replica, verdict, ...(isUnreachable && { unreachable: true as const }) });

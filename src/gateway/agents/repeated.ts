@@ -1,14 +1,15 @@
 /** The answer to a message that was sent before: what it came to, as it stands now. */
-import type { Answering } from './answer.ts';
+import { type Answering, ownerGone } from './answer.ts';
 import { atReplica } from './at-replica.ts';
 import { lookedAt, ownerOf } from './choose.ts';
 import type { Repeated } from './claim.ts';
 import { asResult, taskFromNow, taskNow } from './follow.ts';
 import { openEvents } from './event-writer.ts';
+import { plainly } from './reach.ts';
 import { deliverResult, eventOf } from './reply.ts';
-import { passOn } from './streams.ts';
+import { begin, writeEvents } from './streams.ts';
 import { ownerOfCaller, taskOf } from './tasks.ts';
-import { inForm, startingWith } from './translated.ts';
+import { inForm } from './translated.ts';
 
 export async function answerRepeated(answering: Answering, repeated: Repeated): Promise<void> {
   const { exchange, response, work } = answering;
@@ -26,17 +27,14 @@ async function answerTask(answering: Answering, task: string): Promise<void> {
   const { view, call } = work;
   const record = await taskOf(side, view, task, ownerOfCaller(exchange.caller!, exchange.endUser));
   if (record !== undefined) work.record = record;
-  const relaying = atReplica(answering, record === undefined ? view.replicas[0]! : ownerOf(view, record.replica));
-  if (!call.streams) {
-    const result = asResult(answering, await taskNow(answering, relaying, task));
-    return deliverResult(exchange, response, call, inForm(call, result));
-  }
-  const events = taskFromNow(answering, relaying, task);
-  const first = await events.next();
-  const writer = openEvents(exchange, response);
+  const replica = record === undefined ? view.replicas[0]! : ownerOf(view, record.replica);
+  const relaying = atReplica(answering, replica);
   try {
-    await passOn(relaying, writer, startingWith(first, events));
-  } finally {
-    await writer.end();
+    if (call.streams)
+      return await writeEvents(answering, relaying, await begin(relaying, taskFromNow(answering, relaying, task)));
+    const result = asResult(answering, await taskNow(answering, relaying, task));
+    return await deliverResult(exchange, response, call, inForm(call, result));
+  } catch (thrown) {
+    throw ownerGone(plainly(thrown), work, replica);
   }
 }

@@ -2,10 +2,17 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { Route } from '../../http/edge.ts';
 import type { Plane } from '../plane.ts';
-import { askedBy } from './call.ts';
+import { type Asked, askedBy } from './call.ts';
 import { serveAgent } from './line.ts';
 import { pushRoute } from './push-callback.ts';
 import type { AgentSide } from './side.ts';
+
+const METHODS: { readonly [At in Asked['at']]?: readonly string[] } = { rpc: ['POST'], card: ['GET', 'HEAD'] };
+
+function otherMethod(method: string, allowed: readonly string[]): GatewayError {
+  const message = `${method} means nothing at this path; it takes ${allowed.join(' and ')}`;
+  return new GatewayError('method_not_allowed', { details: { message } });
+}
 
 /** `/v1/a2a` is how clients of LiteLLM know it. */
 const PREFIXES = ['/a2a/*', '/v1/a2a/*'];
@@ -18,9 +25,8 @@ export function agentRoutes(plane: Plane, side: AgentSide): Route[] {
     handle(request, response) {
       const asked = askedBy(request.path);
       if (asked === undefined) throw new GatewayError('not_found');
-      if (asked.at === 'rpc' && request.method !== 'POST') throw new GatewayError('method_not_allowed');
-      if (asked.at === 'card' && request.method !== 'GET' && request.method !== 'HEAD')
-        throw new GatewayError('method_not_allowed');
+      const allowed = METHODS[asked.at];
+      if (allowed !== undefined && !allowed.includes(request.method)) throw otherMethod(request.method, allowed);
       return serveAgent(plane, side, { request, response, asked });
     },
   }));

@@ -9,6 +9,7 @@ import { ProtocolError } from '../../agents/a2a/protocol.ts';
 import { type Seen, endsStream, seenIn } from '../../agents/a2a/read.ts';
 import { backoffMs } from '../../agents/backoff.ts';
 import { GatewayError } from '../../core/errors.ts';
+import { isGuards } from '../guard.ts';
 import type { Answering } from './answer.ts';
 import { isRaw } from './interfaces.ts';
 
@@ -24,8 +25,13 @@ const RESUMES = 3;
 
 /** Throws what went wrong before the client had anything; after that the stream itself says it. */
 export async function answerStream(answering: Answering, relaying: Relaying): Promise<void> {
-  const { exchange, response, work } = answering;
-  const begun = isRaw(work.call, work.upstream!) ? await beginRaw(relaying) : await beginTranslated(answering, relaying);
+  const isSame = isRaw(relaying.work.call, relaying.work.upstream!);
+  await writeEvents(answering, relaying, isSame ? await beginRaw(relaying) : await beginTranslated(answering, relaying));
+}
+
+/** What has begun, to its task's end or to a word about why it ends before. Throws as above. */
+export async function writeEvents(answering: Answering, relaying: Relaying, begun: Begun): Promise<void> {
+  const { exchange, response } = answering;
   const writer = openEvents(exchange, response);
   let isAnswer = true;
   try {
@@ -36,7 +42,7 @@ export async function answerStream(answering: Answering, relaying: Relaying): Pr
     });
     if (exchange.gone || exchange.cut !== undefined) return await tellCut(answering, writer);
     if (broken === undefined && last !== undefined && endsStream(last)) return;
-    if (!writer.hasBegun && broken !== undefined) {
+    if ((!writer.hasBegun && broken !== undefined) || isGuards(broken)) {
       isAnswer = false;
       throw broken;
     }
@@ -65,8 +71,11 @@ async function beginRaw(relaying: Relaying): Promise<Begun> {
 
 async function beginTranslated({ side, work }: Answering, relaying: Relaying): Promise<Begun> {
   const answer = await side.translator.translate(clientCall(work.call), upstreamOf(relaying));
-  const events = 'events' in answer ? answer.events : one(answer.result);
-  // What goes wrong before the first event can still be told by a status.
+  return begin(relaying, 'events' in answer ? answer.events : one(answer.result));
+}
+
+/** What goes wrong before the first event can still be told by a status. */
+export async function begin(relaying: Relaying, events: AsyncGenerator<unknown, void, undefined>): Promise<Begun> {
   const first = await events.next();
   return (writer) => passOn(relaying, writer, startingWith(first, events));
 }
@@ -77,7 +86,7 @@ async function* one(result: unknown): AsyncGenerator<unknown, void, undefined> {
 }
 
 /** Events of a translation. Answers what the last one that told a state said. */
-export async function passOn(relaying: Relaying, writer: EventWriter, events: AsyncIterable<unknown>): Promise<Seen | undefined> {
+async function passOn(relaying: Relaying, writer: EventWriter, events: AsyncIterable<unknown>): Promise<Seen | undefined> {
   let last: Seen | undefined;
   for await (const event of events) {
     relaying.work.answered = true;

@@ -132,8 +132,16 @@ async function writeDown(exchange: Exchange, work: AgentWork, { id, replica, see
   await plane.commit();
   const inForce = (await side.ask({ ask: 'learn', record })) as TaskRecord;
   side.tasks.set(`${view.name}\n${id}`, inForce);
+  if (inForce.owner !== record.owner || inForce.endUser !== record.endUser) await takeBack(exchange, record, inForce);
   requireOwn(inForce, exchange, view);
   work.record = inForce;
+}
+
+/** Main heard of another one's first. What stands in our journal may be the older word all the same, and the oldest counts after a restart: so that one's is made older. */
+async function takeBack({ id, plane }: Exchange, ours: TaskRecord, inForce: TaskRecord): Promise<void> {
+  const createdAtMs = Math.min(ours.createdAtMs, inForce.createdAtMs) - 1;
+  plane.record({ kind: 'agent_task', id, atMs: plane.nowMs(), record: { ...inForce, createdAtMs } });
+  await plane.commit();
 }
 
 /** An agent that names another one's task as its answer has mixed them up, or means harm. */

@@ -42,7 +42,7 @@ export function upstreamOf({ work, reach, headers }: Relaying): Upstream {
     }
     return response;
   };
-  return { interface: work.upstream!, fetch: fetch as Upstream['fetch'], failure: () => failure };
+  return { agent: work.view.name, interface: work.upstream!, fetch: fetch as Upstream['fetch'], failure: () => failure };
 }
 
 /** Not the agent's own word: locks on its door, and proxies before it. */

@@ -5,13 +5,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { isSend } from '../../agents/a2a/methods.ts';
-import { endsStream, isTerminal } from '../../agents/a2a/read.ts';
+import { type Seen, isTerminal } from '../../agents/a2a/read.ts';
 import { backoffMs } from '../../agents/backoff.ts';
 import { isConversation } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Answering, Results } from './answer.ts';
 import type { AgentWork } from './call.ts';
+import { type Ending, endingOf } from './ending.ts';
 import { taskFromNow } from './follow.ts';
 import { Undelivered, judge } from './reach.ts';
 import type { Relaying } from './relay.ts';
@@ -35,18 +36,19 @@ const LONGEST_STEP = 4;
 async function* untilDone(answering: Answering, relaying: Relaying, first: Results): AsyncGenerator<unknown, void, undefined> {
   const { exchange, work } = answering;
   let results = first;
+  const heard: Heard = { ending: endingOf(work.call.refs.task !== undefined), state: undefined };
   let openSinceMs: number | undefined;
   for (let round = 1, breaks = 0; ; round++) {
-    const { isDone, broken, count } = yield* learned(relaying, results);
+    const { isDone, broken, hasMoved } = yield* learned(relaying, results, heard);
     if (isDone) return;
     if (!isTask(work.task)) throw broken ?? new GatewayError('upstream_incomplete');
     if (broken !== undefined && (!isPassing(broken) || ++breaks > BREAKS)) throw round === 1 ? broken : lastWord(broken);
     judge(work, work.replica!.id, exchange, broken);
-    // What is told beside how it stands is progress.
-    if (count > 1) openSinceMs = undefined;
+    if (hasMoved) openSinceMs = undefined;
     if (broken === undefined) requireTime(work, (openSinceMs ??= performance.now()));
     await pause(exchange, round);
     results = taskFromNow(answering, relaying, work.task);
+    heard.ending = endingOf(heard.ending.isOpen);
   }
 }
 
@@ -60,28 +62,51 @@ async function pause(exchange: Exchange, round: number): Promise<void> {
   requireReader();
 }
 
+/** What was told of the task so far. */
+interface Heard {
+  ending: Ending;
+  state: string | undefined;
+}
+
+/** `hasMoved`: there was more than how it stands, in the same words as before. */
+interface Learned {
+  isDone: boolean;
+  broken?: unknown;
+  hasMoved: boolean;
+}
+
 /** Results as they are learnt, and how they ended. */
 async function* learned(
   { work, learn, finish }: Relaying,
   results: Results,
-): AsyncGenerator<unknown, { isDone: boolean; broken?: unknown; count: number }, undefined> {
+  heard: Heard,
+): AsyncGenerator<unknown, Learned, undefined> {
+  const { ending } = heard;
   let isDone = false;
-  let count = 0;
+  let hasMoved = false;
   try {
     for await (const result of results) {
-      count++;
       work.answered = true;
       const seen = await learn(result);
-      isDone ||= seen !== undefined && endsStream(seen);
+      hasMoved = isNews(heard, seen) || hasMoved;
+      isDone = ending.after(seen);
       if (isDone) finish();
       yield result;
       // Whoever waits for its caller may leave the stream open.
       if (isDone && !isTerminal(seen?.state)) break;
     }
-    return { isDone, count };
+    if (ending.atLast()) finish();
+    return { isDone: ending.atLast(), hasMoved };
   } catch (thrown) {
-    return { isDone, count, ...(!isDone && { broken: thrown }) };
+    return { isDone, hasMoved, ...(!isDone && { broken: thrown }) };
   }
+}
+
+function isNews(heard: Heard, seen: Seen | undefined): boolean {
+  if (seen?.state === undefined) return seen?.kind === 'artifact';
+  const isSame = seen.state === heard.state;
+  heard.state = seen.state;
+  return !isSame;
 }
 
 /** Whatever kept us from a task that was begun: it must not look like work that nobody took. */
