@@ -229,6 +229,22 @@ describe('a message that is sent again', () => {
     }
     expect(one.asked('SendStreamingMessage')).toHaveLength(1);
   });
+
+  test.each(['SendMessage', 'SendStreamingMessage'])('as %s is read once more where its agent has no room', async (method) => {
+    const params = message();
+    const id = idOf(await box.rpc('one', 'SendMessage', params));
+    let refusals = 1;
+    one.play(
+      well(
+        () => one,
+        (_, response) => (refusals-- > 0 ? void response.writeHead(503).end() : undefined),
+      ),
+    );
+    if (method === 'SendMessage') expect(idOf(await box.rpc('one', method, params))).toBe(id);
+    else expect(await streamed('one', params)).toEqual([{ task: expect.objectContaining({ id }) }]);
+    expect(refusals).toBeLessThanOrEqual(0);
+    expect(one.asked('SendMessage')).toHaveLength(1);
+  });
 });
 
 describe('a send that outlasts its timeout', () => {

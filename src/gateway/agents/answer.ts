@@ -83,17 +83,29 @@ function mayGoElsewhere(thrown: unknown): boolean {
   return upstreamStatus === 429 || (upstreamStatus === 503 && retryAfterS !== undefined);
 }
 
-/** What belongs to a task goes to its replica only; what only reads is asked again. */
+/** What belongs to a task goes to its replica only. */
 async function answerFrom(answering: Answering, replica: ReplicaView): Promise<void> {
-  const { exchange, work } = answering;
-  const isRead = !isSend(work.call.operation) && work.call.operation !== 'push_create';
+  const { operation } = answering.work.call;
+  if (isSend(operation) || operation === 'push_create') {
+    return attempt(answering, replica).catch((thrown: unknown) => {
+      throw ownerGone(thrown, answering.work, replica);
+    });
+  }
+  return readFrom(answering, replica, () => attempt(answering, replica));
+}
+
+/** What only reads is asked again where that may help, as long as the client has nothing. Throws as the last attempt did, or task_owner_unavailable. */
+export async function readFrom(
+  { exchange, response, work }: Answering,
+  replica: ReplicaView,
+  read: () => Promise<void>,
+): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      return await attempt(answering, replica);
+      return await read();
     } catch (thrown) {
-      const error = plainly(thrown);
-      const mayRetry = isRead && isPassing(error) && !answering.response.headersSent && !exchange.gone;
-      if (!mayRetry || tries >= READ_TRIES) throw ownerGone(error, work, replica);
+      const mayRetry = isPassing(plainly(thrown)) && !response.headersSent && !exchange.gone;
+      if (!mayRetry || tries >= READ_TRIES) throw ownerGone(thrown, work, replica);
       await sleep(backoffMs(tries, exchange.plane.random));
     }
   }
@@ -107,7 +119,8 @@ function isPassing(error: unknown): boolean {
 }
 
 /** Others of its replicas may be well: only this task cannot be reached. */
-export function ownerGone(error: unknown, { record, view }: AgentWork, { id }: ReplicaView): unknown {
+function ownerGone(thrown: unknown, { record, view }: AgentWork, { id }: ReplicaView): unknown {
+  const error = plainly(thrown);
   if (record === undefined || !(error instanceof GatewayError) || error.code !== 'upstream_unreachable') return error;
   const message = `The replica \`${id}\` of the agent \`${view.name}\`, which has the task, cannot be reached`;
   return new GatewayError('task_owner_unavailable', { cause: error, details: { message, retryAfterS: 5 } });

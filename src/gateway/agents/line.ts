@@ -130,6 +130,8 @@ async function fail({ exchange, response, shape }: Serving, failed: unknown): Pr
     if (!response.writableEnded) response.destroy();
     return;
   }
+  // What was refused must not count against what its client sends next.
+  endAdmission(exchange);
   sendError(exchange, response, shape, exchange.cut ?? error);
 }
 

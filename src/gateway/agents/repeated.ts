@@ -1,11 +1,10 @@
 /** The answer to a message that was sent before: what it came to, as it stands now. */
-import { type Answering, ownerGone } from './answer.ts';
+import { type Answering, readFrom } from './answer.ts';
 import { atReplica } from './at-replica.ts';
 import { lookedAt, ownerOf } from './choose.ts';
 import type { Repeated } from './claim.ts';
 import { asResult, taskFromNow, taskNow } from './follow.ts';
 import { openEvents } from './event-writer.ts';
-import { plainly } from './reach.ts';
 import { deliverResult, eventOf } from './reply.ts';
 import { begin, writeEvents } from './streams.ts';
 import { ownerOfCaller, taskOf } from './tasks.ts';
@@ -28,13 +27,10 @@ async function answerTask(answering: Answering, task: string): Promise<void> {
   const record = await taskOf(side, view, task, ownerOfCaller(exchange.caller!, exchange.endUser));
   if (record !== undefined) work.record = record;
   const replica = record === undefined ? view.replicas[0]! : ownerOf(view, record.replica);
-  const relaying = atReplica(answering, replica);
-  try {
-    if (call.streams)
-      return await writeEvents(answering, relaying, await begin(relaying, taskFromNow(answering, relaying, task)));
+  return readFrom(answering, replica, async () => {
+    const relaying = atReplica(answering, replica);
+    if (call.streams) return writeEvents(answering, relaying, await begin(relaying, taskFromNow(answering, relaying, task)));
     const result = asResult(answering, await taskNow(answering, relaying, task));
-    return await deliverResult(exchange, response, call, inForm(call, result));
-  } catch (thrown) {
-    throw ownerGone(plainly(thrown), work, replica);
-  }
+    return deliverResult(exchange, response, call, inForm(call, result));
+  });
 }
