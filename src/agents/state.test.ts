@@ -297,6 +297,12 @@ describe('trials of an Unhealthy one', () => {
 });
 
 describe('the operator', () => {
+  test('has a newer word than a call that ended before, and is told of later', () => {
+    expect(told(after([set('unhealthy', 5), call('ok', 4)]))).toBe('unhealthy: operator');
+    expect(told(after([set('unhealthy', 5), call('ok', 6)]))).toBe('healthy');
+    expect(told(after([set('healthy', 5), gone(4), gone(4), gone(4)]))).toBe('healthy: operator');
+  });
+
   test.each(AGENT_STATES)('says %s, and all that was known is forgotten', (state) => {
     const known = after([probe('failing', 0), call('ok', 1), gone(2), call('failing', 3), trial(4)]);
     expect(after([set(state, 5)], { from: known })).toEqual({ ...NEW, state, reason: 'operator', checkedAtMs: 5_000 });

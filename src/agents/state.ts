@@ -178,6 +178,8 @@ function afterCall(health: Health, call: Call): Health {
     ...health.callers.filter((each) => each.id !== caller && isRecent(each.atMs, atMs)).slice(0, 1),
   ];
   const called = { ...health, callers };
+  // What somebody has said since then is the newer word.
+  if (health.reason === 'operator' && atMs < (health.checkedAtMs ?? 0)) return called;
   if (verdict === 'hard') return afterHard(called, call);
   // It was there; since then calls did not get through.
   if (health.hard > 0 && atMs < health.failedAtMs!) return called;

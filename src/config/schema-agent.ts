@@ -46,8 +46,13 @@ export const replicaSchema = z.strictObject({
     'Its name among the replicas.',
   ),
   url: text(agentUrlProblem).describe('Base URL of this replica.'),
-  weight: z.number().min(0).max(1_000_000).default(1).describe('Share of the new tasks, relative to the others.'),
-  drain: z.boolean().default(false).describe('`true`: it keeps the tasks it has and gets no new ones.'),
+  weight: z
+    .number()
+    .min(0)
+    .max(1_000_000)
+    .default(1)
+    .describe('Share of the new work, relative to the others; 0: none while another may.'),
+  drain: z.boolean().default(false).describe('`true`: it keeps the tasks and conversations it has and gets no others.'),
 });
 
 const health = z

@@ -618,6 +618,8 @@ describe('health', () => {
   test('one caller’s failures alone are nobody else’s where others get through', async () => {
     await box.admin('POST', '/v1/agents/one/probe');
     expect((await send({}, { key: 'OTHER_KEY' })).status).toBe(200);
+    // Main is told at once of what fails, and of what works a moment later.
+    await sleep(200);
     agent.play(
       soundly((asked, response) => (JSON.stringify(asked.rpc ?? {}).includes('poison') ? json(response, 503, {}) : undefined)),
     );

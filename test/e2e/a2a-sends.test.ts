@@ -107,6 +107,14 @@ describe('a message that is sent again', () => {
     expect(await invocations('one')).toBe(before + 1);
   });
 
+  test('is shown with what its task has cost', async () => {
+    const { body } = await box.rpc('one', 'SendMessage', message());
+    const { id, contextId } = body.result!['task'] as { id: string; contextId: string };
+    await expect
+      .poll(async () => (await box.admin('GET', `/v1/agents/one/tasks?context=${contextId}`)).body.data, { timeout: 5_000 })
+      .toMatchObject([{ id, cost: 0.5 }]);
+  });
+
   test('is another one of another caller', async () => {
     const params = message();
     const answers = [

@@ -254,6 +254,28 @@ forEachStore((kind, open) => {
     expect(await store.agents.task('a', '\0')).toBeUndefined();
   });
 
+  test('what a task costs is added up, whichever journal comes first, and forgotten with it', async () => {
+    const { store, query } = await open();
+    const costly = (id: string, task: string, costNanoUsd: number): ExchangeFact => {
+      const fact = call(id, 'a', { costNanoUsd });
+      return { ...fact, agentCall: { ...fact.agentCall!, task } };
+    };
+    await take(store, [costly('ex_1', 't1', 300), costly('ex_2', 't2', 7), costly('ex_3', 'free', 0)]);
+    const old = { state: 'completed', updatedAtMs: NOON_MS - DAY_MS - 1 };
+    await take(store, [taskFact({ task: 't1', ...old }), taskFact({ task: 't2' })], 'w1-b1-000000.jnl');
+    await take(store, [costly('ex_4', 't1', 200), costly('ex_1', 't1', 300)]);
+    const costs = (): Promise<ReadonlyMap<string, number>> => store.agents.taskCosts('a', ['t1', 't2', 'free', 'absent']);
+    expect([...(await costs())]).toEqual([
+      ['t1', 500],
+      ['t2', 7],
+    ]);
+    expect((await store.agents.taskCosts('b', ['t1'])).size).toBe(0);
+    expect((await store.agents.taskCosts('a', [])).size).toBe(0);
+    await store.usage.retain(RETENTION, NOON_MS);
+    expect([...(await costs())]).toEqual([['t2', 7]]);
+    expect(await query('select task from agent_task_costs')).toHaveLength(1);
+  });
+
   test('tasks are forgotten a day after their end, and abandoned ones after ten', async () => {
     const { store } = await open();
     const kept = [

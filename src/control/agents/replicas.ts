@@ -22,8 +22,8 @@ const operators = { on: 'installation', allow: READERS } as const;
 const { url: place, weight, drain } = replicaSchema.shape;
 const replicaBody = replicaSchema.extend({
   url: place.exactOptional().describe('Base URL of this replica; a new one needs it.'),
-  weight: weight.unwrap().exactOptional().describe('Share of the new tasks, relative to the others; of a new one 1.'),
-  drain: drain.unwrap().exactOptional().describe('`true`: it keeps the tasks it has and gets no new ones.'),
+  weight: weight.unwrap().exactOptional().describe('Share of the new work, relative to the others; of a new one 1.'),
+  drain: drain.unwrap().exactOptional().describe('`true`: it keeps the tasks and conversations it has and gets no others.'),
 });
 const tag = 'agents';
 
@@ -68,11 +68,11 @@ export const replicaRoutes = [
   writeRoute({
     method: 'POST',
     path: '/v1/agents/{agent}/replicas/{replica}/drain',
-    summary: 'Give a replica no new tasks; it keeps those it has',
+    summary: 'Give a replica no new work; it keeps the tasks and conversations it has',
     tag,
     access: admins,
     params: replicaParams,
-    body: z.strictObject({ drain: z.boolean().default(true).describe('`false`: new tasks again.') }),
+    body: z.strictObject({ drain: z.boolean().default(true).describe('`false`: new work again.') }),
     answer: { status: 200, schema: agentView },
     audit: 'agent.replica.drain',
     handle: ({ actor, params, body, services }) =>

@@ -251,7 +251,9 @@ export const agentRoutes = [
     handle: async ({ params, query, services }) => {
       found(params.agent, services);
       const { rows, next } = await services.agents.tasks({ agent: params.agent, ...query });
-      return { body: { data: rows.map(taskShown), next: next ?? null } };
+      const ids = rows.map(({ task }) => task);
+      const costs = await services.store.agents.taskCosts(params.agent, ids);
+      return { body: { data: rows.map((each) => taskShown(each, costs)), next: next ?? null } };
     },
   }),
   readRoute({

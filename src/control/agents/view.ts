@@ -14,6 +14,7 @@ import {
   isAvailable,
   isConversation,
 } from '../../core/agent.ts';
+import type { NanoUsd } from '../../core/money.ts';
 import type { DeadLetter } from '../../store/ports/pushes.ts';
 import { isoOf, isoTime, usd, usdOf } from '../contract/fields.ts';
 import { budgetViewOf, commonView } from '../routes/entity-fields.ts';
@@ -332,20 +333,15 @@ export const taskView = z.object({
   owner: z.string().describe('`principal:` or `key:` and its id.'),
   end_user: z.string().nullable(),
   state: z.string(),
+  cost: usd.describe('What its sends were charged so far, as far as that is in the store, which is a moment behind.'),
   created_at: isoTime,
   updated_at: isoTime,
 });
 
-export function taskShown({
-  task,
-  context,
-  replica: at,
-  owner,
-  endUser,
-  state: now,
-  createdAtMs,
-  updatedAtMs,
-}: TaskRecord): z.output<typeof taskView> {
+export function taskShown(
+  { task, context, replica: at, owner, endUser, state: now, createdAtMs, updatedAtMs }: TaskRecord,
+  costs: ReadonlyMap<string, NanoUsd>,
+): z.output<typeof taskView> {
   return {
     id: isConversation(task) ? null : task,
     context_id: context ?? null,
@@ -353,6 +349,7 @@ export function taskShown({
     owner,
     end_user: endUser ?? null,
     state: now,
+    cost: usdOf(costs.get(task) ?? 0),
     created_at: isoOf(createdAtMs),
     updated_at: isoOf(updatedAtMs),
   };

@@ -11,7 +11,7 @@ import { guardMs, isGuards } from '../guard.ts';
 import { atReplica } from './at-replica.ts';
 import type { AgentWork } from './call.ts';
 import { chooseReplica, lookedAt, ownerOf, requireEnabled } from './choose.ts';
-import { replicaWith } from './find-task.ts';
+import { isAbsence, noteAbsence, replicaWith, requireNotAbsent } from './find-task.ts';
 import { isRaw } from './interfaces.ts';
 import { answerList } from './list.ts';
 import { answerLong, answerOutlasted, mayOutlast, notePace } from './long-send.ts';
@@ -48,20 +48,23 @@ export async function answerCall(answering: Answering): Promise<void> {
   const { view } = work;
   if (call.operation === 'list') return answerList(answering);
   // A task may still be told what it waits for; another one in its conversation is new work.
-  if (isSend(call.operation) && call.refs.task === undefined) requireEnabled(view);
+  if (isSend(call.operation) && call.refs.task === undefined) return answerNew(answering);
   if (record !== undefined) return answerFrom(answering, ownerOf(view, record.replica));
-  if (call.refs.task !== undefined) return answerFrom(answering, await replicaOf(answering, call.refs.task));
-  return isSend(call.operation) ? answerFromAny(answering) : answerFrom(answering, anyReplica(view));
+  if (call.refs.task !== undefined) return answerUnknown(answering, call.refs.task);
+  return answerFrom(answering, anyReplica(view));
 }
 
-/** New work goes to the next replica where one provably did not take it. */
-async function answerFromAny(answering: Answering): Promise<void> {
+/** New work goes to the next replica where one provably did not take it; that of a conversation only to where it is held. */
+async function answerNew(answering: Answering): Promise<void> {
   const { exchange, side, work } = answering;
+  requireEnabled(work.view);
+  const owner = work.record === undefined ? undefined : ownerOf(work.view, work.record.replica);
   const tried = new Set<string>();
   let last: unknown;
   for (;;) {
     work.view = await lookedAt(side, work.view);
-    const { replica, trial } = await chooseReplica(exchange, work.view, { side, tried }).catch((thrown: unknown) => {
+    const choosing = { side, tried, ...(owner !== undefined && { only: owner.id }) };
+    const { replica, trial } = await chooseReplica(exchange, work.view, choosing).catch((thrown: unknown) => {
       throw last ?? thrown;
     });
     tried.add(replica.id);
@@ -69,8 +72,8 @@ async function answerFromAny(answering: Answering): Promise<void> {
     try {
       return await attempt(answering, replica);
     } catch (thrown) {
-      last = plainly(thrown);
-      if (!mayGoElsewhere(thrown) || tried.size >= work.view.replicas.length) throw last;
+      last = owner === undefined ? plainly(thrown) : ownerGone(thrown, work, replica);
+      if (owner !== undefined || !mayGoElsewhere(thrown) || tried.size >= work.view.replicas.length) throw last;
     }
   }
 }
@@ -119,17 +122,25 @@ function isPassing(error: unknown): boolean {
 }
 
 /** Others of its replicas may be well: only this task cannot be reached. */
-function ownerGone(thrown: unknown, { record, view }: AgentWork, { id }: ReplicaView): unknown {
+function ownerGone(thrown: unknown, { call, record, view }: AgentWork, { id }: ReplicaView): unknown {
   const error = plainly(thrown);
   if (record === undefined || !(error instanceof GatewayError) || error.code !== 'upstream_unreachable') return error;
-  const message = `The replica \`${id}\` of the agent \`${view.name}\`, which has the task, cannot be reached`;
+  const what = call.refs.task === undefined ? 'conversation' : 'task';
+  const message = `The replica \`${id}\` of the agent \`${view.name}\`, which has the ${what}, cannot be reached`;
   return new GatewayError('task_owner_unavailable', { cause: error, details: { message, retryAfterS: 5 } });
 }
 
 /** Of a task that nobody here knows. */
-async function replicaOf(answering: Answering, task: string): Promise<ReplicaView> {
-  const [first, second] = answering.work.view.replicas;
-  return second === undefined ? first! : replicaWith(answering, task);
+async function answerUnknown(answering: Answering, task: string): Promise<void> {
+  const { replicas } = answering.work.view;
+  if (replicas.length > 1) return answerFrom(answering, await replicaWith(answering, task));
+  requireNotAbsent(answering, task);
+  try {
+    await answerFrom(answering, replicas[0]!);
+  } catch (thrown) {
+    if (isAbsence(thrown)) noteAbsence(answering, task);
+    throw thrown;
+  }
 }
 
 /** Cards are the same everywhere. */
@@ -145,6 +156,8 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
   const relaying = atReplica(answering, replica);
   const ownMs = (): number => performance.now() - guardMs(exchange);
   const startedMs = ownMs();
+  const load = `${work.view.name}/${replica.id}`;
+  side.loads.began(load);
   try {
     if (answering.take !== undefined) await answering.take(await resultsOf(answering, relaying));
     else if (call.operation === 'extended_card') await answerExtendedCard(answering, relaying);
@@ -155,6 +168,7 @@ async function attempt(answering: Answering, replica: ReplicaView): Promise<void
     judge(work, replica.id, exchange, isGuards(thrown) ? undefined : thrown);
     if (answering.take !== undefined || !(await answerOutlasted(answering, relaying, thrown))) throw thrown;
   } finally {
+    side.loads.ended(load);
     notePace(answering, replica.id, ownMs() - startedMs);
   }
 }

@@ -1,18 +1,15 @@
 /** A call at one replica of its agent: how it is spoken to, by which way, and who learns from what it answers. */
 import { seenIn } from '../../agents/a2a/read.ts';
-import { witnessOf } from '../../agents/witness.ts';
 import type { ReplicaView } from '../../core/agent.ts';
-import type { Exchange } from '../exchange.ts';
 import type { Answering } from './answer.ts';
-import type { AgentWork } from './call.ts';
 import { settleSoon } from './claim.ts';
 import { headersTo } from './headers.ts';
 import { interfaceFor, isRaw } from './interfaces.ts';
 import { bindPush } from './push-bind.ts';
 import { reachOf } from './reach.ts';
 import type { Relaying } from './relay.ts';
-import type { AgentSide } from './side.ts';
 import { learn } from './tasks.ts';
+import { tellTrial } from './tell.ts';
 import { toForm } from './translated.ts';
 
 export function atReplica({ exchange, side, work, baggage, finish }: Answering, replica: ReplicaView): Relaying {
@@ -48,18 +45,4 @@ export function asideAt({ exchange, side, work, baggage }: Answering, replica: R
     learn: (result) => Promise.resolve(seenIn(result)),
     finish: () => undefined,
   };
-}
-
-/** Before the caller has its answer: what it asks next, of whichever worker, must find the agent as it is. */
-async function tellTrial({ caller }: Exchange, work: AgentWork, side: AgentSide): Promise<void> {
-  if (work.trial !== true) return;
-  delete work.trial;
-  const { view, replica, messageHash } = work;
-  const call = {
-    generation: view.generation,
-    caller: witnessOf(caller!.scopes),
-    message: messageHash,
-    verdicts: [{ replica: replica!.id, verdict: 'ok' as const }],
-  };
-  await side.ask({ ask: 'observe', agent: view.name, call });
 }

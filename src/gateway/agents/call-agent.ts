@@ -20,6 +20,7 @@ import { requireFits } from './requirements.ts';
 import type { AgentSide } from './side.ts';
 import { type AgentSpend, endCall, reserveCall } from './spend.ts';
 import { ownerOfCaller, placeOf, type TaskOwner } from './tasks.ts';
+import { tellGone } from './tell.ts';
 
 export interface Calling {
   exchange: Exchange;
@@ -74,6 +75,7 @@ async function answerPaid(unpaid: Omit<Answering, 'finish'>, who: TaskOwner): Pr
     endOf(exchange, work, spend);
   } catch (thrown) {
     endOf(exchange, work, spend, thrown);
+    await tellGone(exchange, work, unpaid.side);
     throw thrown;
   }
 }

@@ -47,6 +47,8 @@ export interface AgentWork {
   view: AgentView;
   call: AgentCall;
   verdicts: { replica: string; verdict: CallVerdict; unreachable?: true }[];
+  /** So many of them main knows already. */
+  told?: number;
   /** Of the task or the context that the call belongs to. */
   record?: TaskRecord;
   replica?: ReplicaView;

@@ -20,27 +20,31 @@ export function ownerOf(view: AgentView, replicaId: string): ReplicaView {
 }
 
 /**
- * For new work. An Unhealthy replica gets one send per interval, which finds out. Throws agent_disabled, agent_unavailable.
+ * For new work. An Unhealthy replica gets one send per interval, which finds out. Throws agent_disabled, agent_unavailable, and task_owner_unavailable where it is
+ * work of a conversation.
  */
-export async function chooseReplica({ plane }: Exchange, view: AgentView, { side, tried }: Choosing): Promise<Chosen> {
+export async function chooseReplica({ plane }: Exchange, view: AgentView, choosing: Choosing): Promise<Chosen> {
   requireEnabled(view);
-  const known = openOf(view, tried);
-  const picked = pickFrom(view, known, { loads: side.loads, random: plane.random });
+  const { side } = choosing;
+  const picking = { ...choosing, random: plane.random };
+  const picked = pickFrom(view, picking);
   if (picked !== undefined) return { replica: picked };
-  for (const replica of known.filter(({ state }) => state === 'unhealthy')) {
+  for (const replica of openOf(view, choosing).filter(({ state }) => state === 'unhealthy')) {
     if ((await side.ask({ ask: 'trial', agent: view.name, replica: replica.id })) === true) return { replica, trial: true };
   }
   // Somebody else's trial may have found it well meanwhile.
   const now = side.book.get(view.name) ?? view;
-  const found = pickFrom(now, openOf(now, tried), { loads: side.loads, random: plane.random });
+  const found = pickFrom(now, picking);
   if (found !== undefined) return { replica: found };
-  throw unavailable(now, plane.nowMs());
+  throw unavailable(now, choosing, plane.nowMs());
 }
 
 export interface Choosing {
   side: AgentSide;
   /** Replicas that did not take it. */
   tried: ReadonlySet<string>;
+  /** The replica that has the conversation: what was said before is nowhere else. */
+  only?: string;
 }
 
 export interface Chosen {
@@ -49,25 +53,28 @@ export interface Chosen {
   trial?: true;
 }
 
-function openOf({ replicas }: AgentView, tried: ReadonlySet<string>): ReplicaView[] {
-  return replicas.filter(({ id, drain }) => !drain && !tried.has(id));
+/** One that drains takes no new conversations; those that it has go on. */
+function openOf({ replicas }: AgentView, { tried, only }: Choosing): ReplicaView[] {
+  return replicas.filter(({ id, drain }) => (only === undefined ? !drain : id === only) && !tried.has(id));
 }
 
-function pickFrom(view: AgentView, open: readonly ReplicaView[], picking: Omit<Picking, 'agent'>): ReplicaView | undefined {
-  for (const group of inGroups(view, open)) {
-    const found = pickOf(group, { ...picking, agent: view.name });
+function pickFrom(view: AgentView, { random, ...choosing }: Choosing & { random: () => number }): ReplicaView | undefined {
+  for (const group of inGroups(view, choosing)) {
+    const found = pickOf(group, { agent: view.name, loads: choosing.side.loads, random });
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
 /** In the order they are asked: those without any doubt, those in doubt, and those that are down only by their answers where nothing else is left. */
-function inGroups({ config, replicas }: AgentView, open: readonly ReplicaView[]): ReplicaView[][] {
+function inGroups(view: AgentView, choosing: Choosing): ReplicaView[][] {
+  const { config, replicas } = view;
+  const open = openOf(view, choosing);
   const isSure = ({ state, reason }: ReplicaView): boolean =>
     state === 'healthy' || (state === 'degraded' && reason === 'unverified');
   // The last of several goes out only where it cannot be reached at all.
   const mayBeLast = ({ state, reason }: ReplicaView): boolean =>
-    state === 'unhealthy' && (config.failOpen || (replicas.length > 1 && reason === 'errors'));
+    state === 'unhealthy' && (config.failOpen || (choosing.only === undefined && replicas.length > 1 && reason === 'errors'));
   return [
     open.filter(isSure),
     open.filter((each) => each.state === 'degraded' && !isSure(each)),
@@ -82,16 +89,13 @@ interface Picking {
   random: () => number;
 }
 
-/** Two by their weights, the less busy of them; Mitzenmacher 2001. */
+/** Drawn twice by weight, the less busy for its weight of the two; Mitzenmacher 2001. Whoever is drawn twice is it: among the idle, work is shared as the weights say. */
 function pickOf(group: readonly ReplicaView[], { agent, loads, random }: Picking): ReplicaView | undefined {
   if (group.length < 2) return group[0];
   const one = byWeight(group, random());
-  const other = byWeight(
-    group.filter((each) => each !== one),
-    random(),
-  );
-  const cost = ({ id }: ReplicaView): number => loads.costOf(`${agent}/${id}`);
-  return cost(other) < cost(one) ? other : one;
+  const other = byWeight(group, random());
+  const load = ({ id, weight }: ReplicaView): number => loads.underWay(`${agent}/${id}`) / (weight === 0 ? 1 : weight);
+  return load(other) < load(one) ? other : one;
 }
 
 /** All weights 0: all alike. */
@@ -111,9 +115,15 @@ export function requireEnabled({ name, config, state }: AgentView): void {
 
 const MOST_RETRY_S = 300;
 
-function unavailable({ name, state, reason, nextProbeAtMs }: AgentView, nowMs: number): GatewayError {
+function unavailable(view: AgentView, { only }: Choosing, nowMs: number): GatewayError {
+  const { name, nextProbeAtMs } = view;
   const retryAfterS = Math.min(MOST_RETRY_S, Math.max(1, Math.ceil((nextProbeAtMs - nowMs) / 1_000)));
+  const owner = view.replicas.length < 2 ? undefined : view.replicas.find(({ id }) => id === only);
+  const who = `The ${owner === undefined ? '' : `replica \`${owner.id}\` of the `}agent \`${name}\`${owner === undefined ? '' : ', which has the conversation,'}`;
+  const { state, reason } = owner ?? view;
   const why = reason === undefined ? state : `${state}: ${reason}`;
-  const message = `The agent \`${name}\` is not available (${why}). Try again in ${retryAfterS} s`;
-  return new GatewayError('agent_unavailable', { details: { message, retryAfterS } });
+  const message = `${who} is not available (${why}). Try again in ${retryAfterS} s`;
+  return new GatewayError(owner === undefined ? 'agent_unavailable' : 'task_owner_unavailable', {
+    details: { message, retryAfterS },
+  });
 }

@@ -25,14 +25,13 @@ export type Reach = (request: ReachRequest) => Dispatched;
 export function reachOf(exchange: Exchange, work: AgentWork, replica: ReplicaView, side: AgentSide): Reach {
   const { plane, trace } = exchange;
   const { view } = work;
-  const load = `${view.name}/${replica.id}`;
   return ({ url, method, headers, body, stream }) => {
     const { origin, pathname, search } = new URL(url);
     const { timeoutMs, idleTimeoutMs } = view.config;
     const spanId = plane.spanId();
     const startedAt = performance.now();
     const fact: AttemptFact = {
-      target: `a2a/${load}`,
+      target: `a2a/${view.name}/${replica.id}`,
       provider: 'a2a',
       upstreamModel: view.name,
       startedAtMs: exchange.spend?.atMs ?? exchange.atMs + (startedAt - exchange.request.startedAt),
@@ -53,14 +52,12 @@ export function reachOf(exchange: Exchange, work: AgentWork, replica: ReplicaVie
     });
     exchange.attempts.push(fact);
     exchange.abort = () => sent.abort();
-    side.loads.began(load);
     const answer = sent.answer.then((came) => {
       const told = view.config.model === undefined ? came : orOwnError(came);
       const headersMs = performance.now() - startedAt;
       exchange.waitedMs += headersMs;
       fact.headersMs = headersMs;
       fact.totalMs = headersMs;
-      side.loads.ended(load, told.failed ? undefined : headersMs);
       if (told.failed) {
         fact.error = told.error.code;
         judge(work, replica.id, exchange, told.error);

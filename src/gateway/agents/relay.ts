@@ -160,17 +160,50 @@ function strange(agent: string, why: string): ProtocolError {
   return new ProtocolError(-32006, `The answer of the agent \`${agent}\` cannot be used: ${why}`);
 }
 
-/** Tells of tasks only where one of these words stands in it: parsing every piece of a long text would cost ten times the relay. */
+/** Where an event tells how its task stands. */
 const TELLING = Buffer.from('"status');
 
 /** A stream, event by event. Answers what the last telling event said; throws what ended it early. */
 export async function relayEvents(relaying: Relaying, answer: UpstreamAnswer, writer: EventWriter): Promise<Seen | undefined> {
+  const familiar = createFamiliar(relaying.work);
   let last: Seen | undefined;
   for await (const event of readEvents(answer.body, { maxEventBytes: MAX_EVENT_BYTES })) {
-    if (last === undefined || event.includes(TELLING)) last = (await noteEvent(relaying, event)) ?? last;
+    if (last === undefined || event.includes(TELLING) || !familiar.is(event)) {
+      last = (await noteEvent(relaying, event)) ?? last;
+      familiar.note(event);
+    }
     if (!(await writer.write(event))) return last;
   }
   return last;
+}
+
+interface Familiar {
+  /** It is in the envelope of an event that was read, and names the task of the stream. */
+  is: (event: Buffer) => boolean;
+  note: (event: Buffer) => void;
+}
+
+const RESULT = Buffer.from('"result"');
+const ID = Buffer.from('"id"');
+
+/** Parsing every piece of a long text would cost ten times the relay, and pieces of one stream begin alike. What does not look so is read. */
+function createFamiliar(work: AgentWork): Familiar {
+  let head: Buffer | undefined;
+  let task: { id: string; words: Buffer } | undefined;
+  return {
+    is(event) {
+      if (head === undefined || work.task === undefined) return false;
+      if (task?.id !== work.task) task = { id: work.task, words: Buffer.from(JSON.stringify(work.task)) };
+      return event.subarray(0, head.length).equals(head) && event.includes(task.words);
+    },
+    note(event) {
+      if (head !== undefined) return;
+      const isBare = work.call.form === 'rest';
+      const envelope = event.subarray(0, isBare ? 0 : Math.max(0, event.indexOf(RESULT)));
+      // Else its id comes after its result.
+      if (isBare || envelope.includes(ID)) head = envelope;
+    },
+  };
 }
 
 /** What an event tells of its task, if anything; known everywhere before the client has it. */

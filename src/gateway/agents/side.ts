@@ -67,34 +67,23 @@ export function createAgentSide({ controlSocketPath, ...parts }: AgentSideParts)
   };
 }
 
-/** How busy and how fast replicas are, as far as this worker asks them. */
+/** How busy replicas are, as far as this worker asks them: calls under way, streams until they end. */
 export interface ReplicaLoads {
   began(replica: string): void;
-  ended(replica: string, ms: number | undefined): void;
-  /** Less is better: calls under way times what one takes. */
-  costOf(replica: string): number;
+  ended(replica: string): void;
+  underWay(replica: string): number;
 }
 
-const SMOOTHING = 0.2;
-const FIRST_GUESS_MS = 1;
-
 function createReplicaLoads(): ReplicaLoads {
-  const loads = createLru<string, { underWay: number; ms: number }>(MAX_ENDPOINTS);
-  const loadOf = (replica: string): { underWay: number; ms: number } => {
-    const known = loads.get(replica) ?? { underWay: 0, ms: FIRST_GUESS_MS };
-    loads.set(replica, known);
-    return known;
-  };
+  const loads = new Map<string, number>();
+  const underWay = (replica: string): number => loads.get(replica) ?? 0;
   return {
-    began: (replica) => void (loadOf(replica).underWay += 1),
-    ended(replica, ms) {
-      const load = loadOf(replica);
-      load.underWay = Math.max(0, load.underWay - 1);
-      if (ms !== undefined) load.ms = load.ms === FIRST_GUESS_MS ? ms : load.ms + SMOOTHING * (ms - load.ms);
+    began: (replica) => void loads.set(replica, underWay(replica) + 1),
+    ended(replica) {
+      const left = underWay(replica) - 1;
+      if (left > 0) loads.set(replica, left);
+      else loads.delete(replica);
     },
-    costOf: (replica) => {
-      const { underWay, ms } = loads.get(replica) ?? { underWay: 0, ms: FIRST_GUESS_MS };
-      return (underWay + 1) * ms;
-    },
+    underWay,
   };
 }

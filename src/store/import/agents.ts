@@ -1,7 +1,8 @@
-/** What facts say of agents: how often each answered and what that cost, and whose their tasks are. */
+/** What facts say of agents: how often each answered and what that cost, and whose their tasks are and what they cost. */
+import type { AgentCallFact } from '../../core/agent.ts';
 import type { AgentTaskFact } from '../../core/fact.ts';
 import type { ExchangeFact } from '../../core/exchange.ts';
-import type { AgentTaskTable, AgentTotalTable } from '../sql/tables/agents.ts';
+import type { AgentTaskCostTable, AgentTaskTable, AgentTotalTable } from '../sql/tables/agents.ts';
 import { clean } from './owners.ts';
 import { inOrder, wholeNanoUsd } from './sums.ts';
 
@@ -12,13 +13,22 @@ export interface AgentSums {
   /** In one order: whoever adds to the same rows takes them in it too. */
   totals(): AgentTotalTable[];
   tasks(): AgentTaskTable[];
+  taskCosts(): AgentTaskCostTable[];
 }
 
 export function createAgentSums(): AgentSums {
   const totals = new Map<string, AgentTotalTable>();
   const tasks = new Map<string, AgentTaskTable>();
+  const costs = new Map<string, AgentTaskCostTable>();
+  const chargeTask = ({ agent: name, task: id }: AgentCallFact, nanoUsd: number): void => {
+    if (id === undefined || nanoUsd === 0) return;
+    const [agent, task] = [clean(name), clean(id)];
+    const key = `${agent}\n${task}`;
+    costs.set(key, { agent, task, nano_usd: (costs.get(key)?.nano_usd ?? 0) + wholeNanoUsd(nanoUsd) });
+  };
   return {
     call({ agentCall, behindAgent }, nanoUsd) {
+      if (agentCall !== undefined) chargeTask(agentCall, nanoUsd);
       const invocations = agentCall?.invoked === true ? 1 : 0;
       const name = invocations === 1 ? agentCall!.agent : behindAgent;
       if (name === undefined) return;
@@ -38,6 +48,7 @@ export function createAgentSums(): AgentSums {
     },
     totals: () => inOrder(totals),
     tasks: () => inOrder(tasks),
+    taskCosts: () => inOrder(costs),
   };
 }
 

@@ -61,6 +61,7 @@ export function foldFacts(facts: readonly Fact[], context: FoldContext): Folded 
     ...sums.result(),
     agentTotals: agents.totals(),
     agentTasks: agents.tasks(),
+    agentTaskCosts: agents.taskCosts(),
     opened: [...opened.values()].filter(({ fact }) => !ended.has(fact.id)).map((row) => openRow(row, context)),
     checkpoints: [...checkpoints.values()].filter(({ id }) => !ended.has(id)),
     taken,

@@ -2,7 +2,7 @@
 import type { CheckpointFact } from '../../core/fact.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { LedgerEntryTable, OpenReservationTable, RequestLogTable, SpendQuarterTable } from '../sql/tables/ledger.ts';
-import type { AgentTaskTable, AgentTotalTable } from '../sql/tables/agents.ts';
+import type { AgentTaskCostTable, AgentTaskTable, AgentTotalTable } from '../sql/tables/agents.ts';
 import type { EndUserUsageTable, RecordedBodyTable, UsageCounts } from '../sql/tables/usage.ts';
 import type { Owners } from './owners.ts';
 
@@ -20,6 +20,7 @@ export interface Folded {
   bodies: RecordedBodyTable[];
   agentTotals: AgentTotalTable[];
   agentTasks: AgentTaskTable[];
+  agentTaskCosts: AgentTaskCostTable[];
   /** Facts that said something new. */
   taken: number;
 }
@@ -86,6 +87,7 @@ export function createSums(): Sums {
       usage: [...usage.values()],
       agentTotals: [],
       agentTasks: [],
+      agentTaskCosts: [],
       opened: [],
       checkpoints: [],
       taken: 0,

@@ -49,4 +49,6 @@ export interface AgentsPort {
   taskOfContext(agent: string, context: string): Promise<TaskRecord | undefined>;
   /** The latest first. */
   tasks(filter: TaskFilter): Promise<TaskPage>;
+  /** What these tasks of an agent have cost, by their ids; those that cost nothing are left out. */
+  taskCosts(agent: string, tasks: readonly string[]): Promise<ReadonlyMap<string, NanoUsd>>;
 }

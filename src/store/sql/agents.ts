@@ -3,6 +3,7 @@ import { type Kysely, type Selectable, sql } from 'kysely';
 import type { TaskFilter, TaskPage, TaskRecord } from '../../core/agent.ts';
 import { clean } from '../import/owners.ts';
 import type { AgentSwitch, AgentsPort, StoredAgent } from '../ports/agents.ts';
+import { VALUES, chunksOf } from './chunks.ts';
 import { StoreError } from '../store.ts';
 import type { Tables } from './tables.ts';
 import type { AgentTaskTable } from './tables/agents.ts';
@@ -62,6 +63,7 @@ export function createAgentsStore(db: Kysely<Tables>): AgentsPort {
       return row && recordOf(row);
     },
     tasks: (filter) => tasksOf(db, filter),
+    taskCosts: (agent, tasks) => costsOf(db, agent, tasks),
   };
 }
 
@@ -108,6 +110,25 @@ async function tasksOf(
   const page = rows.slice(0, limit).map(recordOf);
   const last = page.at(-1);
   return { rows: page, ...(rows.length > limit && last !== undefined && { next: `${last.updatedAtMs}:${last.task}` }) };
+}
+
+async function costsOf(db: Kysely<Tables>, agent: string, tasks: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const costs = new Map<string, number>();
+  for (const some of chunksOf(tasks, VALUES)) {
+    const cleaned = some.map(clean);
+    const rows = await db
+      .selectFrom('agent_task_costs')
+      .select(['task', 'nano_usd'])
+      .where('agent', '=', agent)
+      .where('task', 'in', cleaned)
+      .execute();
+    const known = new Map(rows.map((row) => [row.task, row.nano_usd]));
+    for (const [index, task] of some.entries()) {
+      const nanoUsd = known.get(cleaned[index]!);
+      if (nanoUsd !== undefined) costs.set(task, nanoUsd);
+    }
+  }
+  return costs;
 }
 
 /** Undefined: it is none of ours, and counts as the first page. */

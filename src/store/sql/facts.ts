@@ -10,7 +10,7 @@ import { type Bulk, createBulk } from './bulk.ts';
 import { VALUES, chunksOf } from './chunks.ts';
 import type { Tables } from './tables.ts';
 import type { LedgerEntryTable, OpenReservationTable, RequestLogTable, SpendQuarterTable } from './tables/ledger.ts';
-import type { AgentTaskTable, AgentTotalTable } from './tables/agents.ts';
+import type { AgentTaskCostTable, AgentTaskTable, AgentTotalTable } from './tables/agents.ts';
 import type { EndUserUsageTable, RecordedBodyTable } from './tables/usage.ts';
 import { createUsageWriter } from './usage-rollup.ts';
 
@@ -130,6 +130,7 @@ interface Writer {
   bodies: Bulk<RecordedBodyTable>;
   agentTotals: Bulk<AgentTotalTable>;
   agentTasks: Bulk<AgentTaskTable>;
+  agentTaskCosts: Bulk<AgentTaskCostTable>;
   usage: (tx: Tx, hours: readonly EndUserUsageTable[]) => Promise<void>;
 }
 
@@ -176,6 +177,16 @@ function createWriter(): Writer {
         .values(rows)
         .onConflict((conflict) => conflict.columns(['agent', 'task']).doUpdateSet(MERGED_TASK)),
     ),
+    agentTaskCosts: createBulk((tx, rows) =>
+      tx
+        .insertInto('agent_task_costs')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict
+            .columns(['agent', 'task'])
+            .doUpdateSet({ nano_usd: sql<number>`agent_task_costs.nano_usd + excluded.nano_usd` }),
+        ),
+    ),
     usage: createUsageWriter(),
   };
 }
@@ -199,6 +210,7 @@ async function write(tx: Tx, writer: Writer, folded: Folded): Promise<void> {
   await writer.bodies(tx, folded.bodies);
   await writer.agentTotals(tx, folded.agentTotals);
   await writer.agentTasks(tx, folded.agentTasks);
+  await writer.agentTaskCosts(tx, folded.agentTaskCosts);
 }
 
 /** Few are open across batches: they are looked for first. */

@@ -55,7 +55,9 @@ async function forgetTasks(db: Kysely<Tables>, nowMs: number): Promise<number> {
   for (const { agent, task, updated_at_ms } of some) {
     const known = db.deleteFrom('agent_tasks').where('agent', '=', agent).where('task', '=', task);
     // An import may have moved it on in between.
-    await known.where('updated_at_ms', '=', updated_at_ms).execute();
+    const { numDeletedRows } = await known.where('updated_at_ms', '=', updated_at_ms).executeTakeFirstOrThrow();
+    if (numDeletedRows === 0n) continue;
+    await db.deleteFrom('agent_task_costs').where('agent', '=', agent).where('task', '=', task).execute();
   }
   return some.length;
 }

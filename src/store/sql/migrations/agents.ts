@@ -39,6 +39,13 @@ export async function agents(db: Kysely<unknown>): Promise<void> {
     .addColumn('updated_at_ms', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('agent_tasks_pk', ['agent', 'task'])
     .execute();
+  await schema
+    .createTable('agent_task_costs')
+    .addColumn('agent', 'text', (column) => column.notNull())
+    .addColumn('task', 'text', (column) => column.notNull())
+    .addColumn('nano_usd', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('agent_task_costs_pk', ['agent', 'task'])
+    .execute();
   await schema.createIndex('agent_tasks_context').on('agent_tasks').columns(['agent', 'context', 'updated_at_ms']).execute();
   await schema.createIndex('agent_tasks_latest').on('agent_tasks').columns(['agent', 'updated_at_ms', 'task']).execute();
   await schema.createIndex('agent_tasks_old').on('agent_tasks').column('updated_at_ms').execute();

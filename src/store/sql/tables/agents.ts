@@ -17,11 +17,19 @@ export interface AgentTables {
   };
   agent_totals: AgentTotalTable;
   agent_tasks: AgentTaskTable;
+  agent_task_costs: AgentTaskCostTable;
 }
 
 export interface AgentTotalTable {
   agent: string;
   invocations: number;
+  nano_usd: number;
+}
+
+/** Beside the tasks, since of the journals of two workers either may be imported first. */
+export interface AgentTaskCostTable {
+  agent: string;
+  task: string;
   nano_usd: number;
 }
 
