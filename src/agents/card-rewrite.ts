@@ -1,6 +1,7 @@
-/** The card that we serve for an agent: what the agent says of itself, with our places and our security in it. On raw JSON, so that nothing unknown is lost. */
+/** The card that we serve for an agent: what the agent says of itself, cleaned, with our places and our security in it. On raw JSON, so that nothing unknown is lost. */
 import type { JsonObject } from './a2a/methods.ts';
 import { objectOf } from './a2a/read.ts';
+import { cleanedWhole } from './card.ts';
 
 export interface ServedAs {
   /** `https://gateway/a2a/name`, without a trailing slash. */
@@ -28,17 +29,18 @@ const DROPPED = bothNamesOf([
 const FLAGS = bothNamesOf(['streaming', 'pushNotifications', 'extendedAgentCard']);
 const OF_SKILL = bothNamesOf(['security', 'securityRequirements']);
 
-export function rewriteCard(card: Readonly<JsonObject>, served: ServedAs): JsonObject {
+export function rewriteCard(told: Readonly<JsonObject>, served: ServedAs): JsonObject {
+  const card = cleanedWhole(told) as JsonObject;
   const kept = without(DROPPED, card);
-  const told = objectOf(card.capabilities) ?? {};
-  const extended = told.extendedAgentCard === true || card.supportsAuthenticatedExtendedCard === true;
+  const capabilities = objectOf(card.capabilities) ?? {};
+  const extended = capabilities.extendedAgentCard === true || card.supportsAuthenticatedExtendedCard === true;
   const is1 = served.version !== '0.3';
   const is03 = served.version !== '1.0';
   return {
     ...kept,
     description: kept.description ?? '',
     version: kept.version ?? '0',
-    capabilities: { ...without(FLAGS, told), ...served.capabilities, ...(is1 && { extendedAgentCard: extended }) },
+    capabilities: { ...without(FLAGS, capabilities), ...served.capabilities, ...(is1 && { extendedAgentCard: extended }) },
     defaultInputModes: listOr(card.defaultInputModes, ['text/plain']),
     defaultOutputModes: listOr(card.defaultOutputModes, ['text/plain']),
     skills: listOr(card.skills, []).flatMap((skill) => openSkill(objectOf(skill))),

@@ -2,7 +2,7 @@ import { array, assert, constantFrom, dictionary, jsonValue, option, property, r
 import { describe, expect, test } from 'vitest';
 
 import type { AgentInterface } from '../core/agent.ts';
-import { type AgentCardFacts, placeInterfaces, readCard } from './card.ts';
+import { type AgentCardFacts, cleanedWhole, placeInterfaces, readCard } from './card.ts';
 
 const MODERN = {
   name: 'Weather',
@@ -246,6 +246,12 @@ describe('what we show of a hostile card', () => {
   });
 });
 
+test('texts that are shown are cleaned, whole, and emoji stay', () => {
+  const hostile = '\u001b[31mred\u202E\u0000\u2028\u{E0041} \tand\n👩\u200D💻✔\uFE0F';
+  const kept = '[31mred \tand\n👩\u200D💻✔\uFE0F';
+  expect(cleanedWhole({ a: [hostile, 1, null, { b: hostile }], c: true })).toEqual({ a: [kept, 1, null, { b: kept }], c: true });
+});
+
 describe('hashes', () => {
   const turned = Object.fromEntries(Object.entries(LEGACY).toReversed());
 
@@ -259,6 +265,8 @@ describe('hashes', () => {
     ['its skills', { skills: [{ id: 'b', name: 'b', description: '', tags: [] }] }, true],
     ['what it can do', { capabilities: { streaming: false } }, true],
     ['what nobody knows', { 'x-note': 1 }, true],
+    ['a version that is spoken alike', { protocolVersion: '0.3.1' }, true],
+    ['the version that is spoken', { protocolVersion: '1.0' }, false],
     ['its URL', { url: 'https://other.example.com/' }, false],
     ['its transport', { preferredTransport: 'HTTP+JSON' }, false],
     ['another place', { additionalInterfaces: [] }, false],

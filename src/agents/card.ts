@@ -37,9 +37,10 @@ export interface AgentCardFacts {
   signed: boolean;
 }
 
+/** `problem`: a sentence for people, with no word of the card in it. */
 export type ReadCard = { ok: true; card: AgentCardFacts } | { ok: false; problem: string };
 
-const MAX_BYTES = 256 * 1024;
+export const MAX_CARD_BYTES = 256 * 1024;
 const MAX_SKILLS = 1_000;
 const MAX_INTERFACES = 64;
 const MAX_NAME = 256;
@@ -48,9 +49,8 @@ const MAX_WORDS = 64;
 /** Deeper ones are made to overflow the stack of whoever walks through them. */
 const MAX_DEPTH = 64;
 
-/** `problem`: a sentence for people. */
 export function readCard(source: string | Buffer): ReadCard {
-  if (Buffer.byteLength(source) > MAX_BYTES) return refused(`it is larger than ${MAX_BYTES} bytes`);
+  if (Buffer.byteLength(source) > MAX_CARD_BYTES) return tooLarge();
   let parsed: unknown;
   try {
     parsed = JSON.parse(source.toString());
@@ -121,7 +121,14 @@ export function trustAt({ raw }: Pick<AgentCardFacts, 'raw'>, url: string): stri
 }
 
 function trustedOf(raw: Readonly<Record<string, unknown>>): JsonObject {
-  return Object.fromEntries(TRUSTED.map((member) => [member, raw[member]]));
+  // Which version is spoken there no member of those alone tells.
+  const interfaces = interfacesIn(raw);
+  return { ...Object.fromEntries(TRUSTED.map((member) => [member, raw[member]])), interfaces };
+}
+
+/** What is cut off is not read. */
+export function tooLarge(): ReadCard {
+  return refused(`it is larger than ${MAX_CARD_BYTES} bytes`);
 }
 
 function refused(why: string): ReadCard {
@@ -149,9 +156,19 @@ function listFrom(list: unknown, read: (value: unknown) => string | undefined): 
 
 /**
  * What could steer a terminal, turn a text around, hide in it or be half a character (`Default_Ignorable`: invisible, tags that spell a second text included). Line breaks
- * and tabs stay.
+ * and tabs stay, and what joins and varies emoji.
  */
-const UNWANTED = /(?![\n\t])[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}]/gu;
+const UNWANTED = /(?!\n|\t|\u200D|\uFE0E|\uFE0F)[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** The same value with every text in it cleaned, whole. */
+export function cleanedWhole(value: unknown): unknown {
+  if (typeof value === 'string') return value.replace(UNWANTED, '');
+  if (Array.isArray(value)) return value.map(cleanedWhole);
+  const object = objectOf(value);
+  return object === undefined
+    ? value
+    : Object.fromEntries(Object.entries(object).map(([name, each]) => [name, cleanedWhole(each)]));
+}
 
 /** Undefined: no text, or nothing is left of it. */
 function cleaned(value: unknown, most: number): string | undefined {

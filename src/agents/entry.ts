@@ -35,6 +35,8 @@ export interface AgentEntry {
   card?: KnownCard;
   /** Another card than the one in use, with other interfaces or another security: it waits for the operator. */
   pendingCard?: KnownCard;
+  /** Why what the agent shows as its card cannot be used, as of the last look. */
+  cardProblem?: string | undefined;
   /** Wall clock. */
   nextProbeAtMs: number;
   wasLookedAt?: true;

@@ -6,7 +6,7 @@ import { GatewayError } from '../core/errors.ts';
 import { type AgentConfig, readsCard } from '../core/agent.ts';
 import type { JSONWebKeySet } from 'jose';
 
-import { type AgentCardFacts, readCard } from './card.ts';
+import { type AgentCardFacts, MAX_CARD_BYTES, type ReadCard, readCard, tooLarge } from './card.ts';
 import { verifyCard } from './card-signature.ts';
 import type { KnownCard } from './entry.ts';
 import type { Probe, ProbeResult, ProbeTarget } from './registry.ts';
@@ -18,45 +18,53 @@ export type Get = (request: {
   timeoutMs: number;
   maxBytes: number;
   config: Pick<AgentConfig, 'outside' | 'socketPath' | 'model'>;
-}) => Promise<{ status: number; body: Buffer }>;
+}) => Promise<GetAnswer>;
+
+export interface GetAnswer {
+  status: number;
+  /** `cut`: there was more than `maxBytes`, and nothing is here. */
+  body: Buffer;
+  cut?: true;
+}
 
 export interface ProbeParts {
   get: Get;
   nowMs: () => number;
 }
 
-const MAX_CARD_BYTES = 256 * 1024;
 /** Only the head matters where no card is looked for. */
 const NO_BODY = 0;
 const WELL_KNOWN = ['/.well-known/agent-card.json', '/.well-known/agent.json'];
 const ACCEPT = { accept: 'application/json, application/a2a+json;q=0.9, */*;q=0.5' };
 
-type Answer = ({ status: number; body: Buffer } | { error: GatewayError }) & { latencyMs: number };
-type Ask = (url: string, maxBytes: number) => Promise<Answer>;
+type Answer = (GetAnswer | { error: GatewayError }) & { latencyMs: number };
+/** `whom`: a stranger is told no secret. */
+type Ask = (url: string, maxBytes: number, whom?: 'stranger') => Promise<Answer>;
 
 export function createProbe(parts: ProbeParts): Probe {
   return async (target) => {
     const { config, url } = target;
     const ask = asking(parts, config);
     const { url: instead, mode } = config.health;
-    if (mode === 'off') return { verdict: 'unverified', ...(await cardBeside(parts, target)) };
+    if (mode === 'off') return { verdict: 'unverified', ...(await cardBeside(parts, ask, target)) };
     if (instead !== undefined || mode === 'url') {
       const place = instead ?? url;
-      const trusted = isOwnPlace(config, place) ? ask : asking(parts, { ...config, headers: {} });
-      const [answer, beside] = await Promise.all([trusted(place, NO_BODY), cardBeside(parts, target)]);
+      const whom = isOwnPlace(config, place) ? undefined : 'stranger';
+      const [answer, beside] = await Promise.all([ask(place, NO_BODY, whom), cardBeside(parts, ask, target)]);
       return { ...verdictOf(answer, config), ...beside };
     }
-    const byCard = await lookForCard(parts, ask, target);
-    if (byCard !== undefined) return byCard;
-    return mode === 'card' ? { verdict: 'unverified' } : verdictOf(await ask(url, NO_BODY), config);
+    const { found, ...looked } = await lookForCard(parts, ask, target);
+    if (found !== undefined) return found;
+    return mode === 'card' ? { verdict: 'unverified', ...looked } : { ...verdictOf(await ask(url, NO_BODY), config), ...looked };
   };
 }
 
 /** Where something else tells how the agent is, the card tells only where calls go. */
-async function cardBeside(parts: ProbeParts, target: ProbeTarget): Promise<Pick<ProbeResult, 'card'>> {
+async function cardBeside(parts: ProbeParts, ask: Ask, target: ProbeTarget): Promise<Pick<ProbeResult, 'card' | 'cardProblem'>> {
   const { config } = target;
-  const card = readsCard(config) ? (await lookForCard(parts, asking(parts, config), target))?.card : undefined;
-  return card === undefined ? {} : { card };
+  if (!readsCard(config)) return {};
+  const { found, ...looked } = await lookForCard(parts, ask, target);
+  return found?.card === undefined ? looked : { card: found.card };
 }
 
 /** Where its credential goes anyhow; what watches over it elsewhere is told no secret. */
@@ -69,11 +77,12 @@ function isOwnPlace({ url, cardUrl, replicas, allowOrigins }: AgentConfig, place
 /** All that is asked shares the agent's time for a probe. */
 function asking({ get, nowMs }: ProbeParts, config: AgentConfig): Ask {
   const endsAtMs = nowMs() + config.health.timeoutMs;
-  return async (url, maxBytes) => {
+  return async (url, maxBytes, whom) => {
     const startedMs = nowMs();
     const timeoutMs = Math.max(1, endsAtMs - startedMs);
     try {
-      const answer = await get({ url, headers: { ...ACCEPT, ...config.headers }, timeoutMs, maxBytes, config });
+      const headers = whom === 'stranger' ? ACCEPT : { ...ACCEPT, ...config.headers };
+      const answer = await get({ url, headers, timeoutMs, maxBytes, config });
       return { ...answer, latencyMs: nowMs() - startedMs };
     } catch (thrown) {
       const error = thrown instanceof GatewayError ? thrown : new GatewayError('internal', { cause: thrown });
@@ -82,17 +91,30 @@ function asking({ get, nowMs }: ProbeParts, config: AgentConfig): Ask {
   };
 }
 
-/** Undefined: there is none, and something answered. */
-async function lookForCard(parts: ProbeParts, ask: Ask, { config, url, card }: ProbeTarget): Promise<ProbeResult | undefined> {
+/** `found` undefined: there is none that can be used, and something answered. */
+async function lookForCard(
+  parts: ProbeParts,
+  ask: Ask,
+  { config, url, card }: ProbeTarget,
+): Promise<Pick<ProbeResult, 'cardProblem'> & { found?: ProbeResult }> {
+  let cardProblem: string | undefined;
   for (const at of cardPlaces(config, url, card)) {
     const answer = await ask(at, MAX_CARD_BYTES);
-    if (endsSearch(answer, card)) return verdictOf(answer, config);
-    const read = 'body' in answer && answer.status < 300 ? readCard(answer.body) : undefined;
+    if (endsSearch(answer, card)) return { found: verdictOf(answer, config) };
+    const read = readAnswer(answer);
+    if (read?.ok === false) cardProblem ??= read.problem;
     if (read?.ok !== true) continue;
-    const signature = await signatureOf(parts, read.card, config);
-    return { ...verdictOf(answer, config), card: { url: at, facts: read.card, fetchedAtMs: parts.nowMs(), signature } };
+    const signature = await signatureOf(ask, read.card, config);
+    const known = { url: at, facts: read.card, fetchedAtMs: parts.nowMs(), signature };
+    return { found: { ...verdictOf(answer, config), card: known } };
   }
-  return undefined;
+  return cardProblem === undefined ? {} : { cardProblem };
+}
+
+/** Undefined: nothing stands there. */
+function readAnswer(answer: Answer): ReadCard | undefined {
+  if (!('body' in answer) || answer.status >= 300) return undefined;
+  return answer.cut === true ? tooLarge() : readCard(answer.body);
 }
 
 /** Nobody answers; or, where its card was a moment ago, an error is about the agent. */
@@ -101,14 +123,14 @@ function endsSearch(answer: Answer, known: KnownCard | undefined): boolean {
 }
 
 /** By the operator's keys only; key sets are asked for without the agent's credential. */
-function signatureOf({ get }: ProbeParts, { raw, signed }: AgentCardFacts, config: AgentConfig): Promise<KnownCard['signature']> {
+function signatureOf(ask: Ask, { raw, signed }: AgentCardFacts, { cardKeys }: AgentConfig): Promise<KnownCard['signature']> {
   if (!signed) return Promise.resolve('none');
-  const { timeoutMs } = config.health;
   const jwksOf = async (url: string): Promise<JSONWebKeySet> => {
-    const { body } = await get({ url, headers: ACCEPT, timeoutMs, maxBytes: MAX_CARD_BYTES, config });
-    return JSON.parse(body.toString('utf8')) as JSONWebKeySet;
+    const answer = await ask(url, MAX_CARD_BYTES, 'stranger');
+    if ('error' in answer) throw answer.error;
+    return JSON.parse(answer.body.toString('utf8')) as JSONWebKeySet;
   };
-  return verifyCard(raw, { urls: config.cardKeys, jwksOf });
+  return verifyCard(raw, { urls: cardKeys, jwksOf });
 }
 
 /** In the order they are looked at. Of replicas each has its own. */

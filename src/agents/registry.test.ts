@@ -89,14 +89,14 @@ describe('looking', () => {
     else expect(stateIn(rig)).toEqual({ state: 'unknown' });
   });
 
-  test('at most sixteen at once, and no round while one is under way', async () => {
+  test('at most sixteen at once, and nobody twice while they are looked at', async () => {
     const rig = rigged();
     for (let index = 0; index < 40; index++) rig.registry.register(agentConfig(`a${index}`));
     const first = rig.registry.checkAllAgentsHealth();
-    expect(rig.registry.checkAllAgentsHealth()).toBe(first);
+    const second = rig.registry.checkAllAgentsHealth();
     expect(rig.probe).toHaveBeenCalledTimes(16);
     for (let index = 0; index < 40; index++) await rig.answer(WELL);
-    await first;
+    await Promise.all([first, second]);
     expect(rig.probe).toHaveBeenCalledTimes(40);
     expect(rig.registry.stats().healthyAgents).toBe(40);
   });
@@ -145,18 +145,68 @@ describe('looking', () => {
     expect(rig.probe).not.toHaveBeenCalled();
   });
 
-  test('whoever comes due while a round is under way waits for the next one', async () => {
+  test('one that hangs keeps nobody else from being looked at', async () => {
     const rig = rigged();
-    rig.registry.register(agentConfig('a'));
-    const all = rig.registry.checkAllAgentsHealth();
+    rig.registry.register(agentConfig('hung'));
+    rig.registry.register(agentConfig('quick'));
+    rig.probe.mockImplementation(({ config }) => (config.name === 'hung' ? new Promise(() => {}) : Promise.resolve(WELL)));
+    for (let round = 0; round < 3; round++) {
+      rig.clock.nowMs += 40_000;
+      void rig.registry.checkDueAgents();
+      await vi.waitFor(() => expect(rig.registry.get('quick')!.nextProbeAtMs).toBeGreaterThan(rig.clock.nowMs));
+    }
+    const asked = rig.probe.mock.calls.map(([{ config }]) => config.name);
+    expect(asked.filter((name) => name === 'hung')).toHaveLength(1);
+    expect(asked.filter((name) => name === 'quick')).toHaveLength(3);
+  });
+
+  test('all are looked at though some hang, the longest due first', async () => {
+    const rig = rigged();
+    for (let index = 0; index < 20; index++) {
+      rig.registry.register(agentConfig(`a${index}`));
+      rig.clock.nowMs += 1;
+    }
     rig.clock.nowMs += 60_000;
-    rig.registry.register(agentConfig('b'));
-    expect(rig.registry.checkDueAgents()).toBe(all);
-    await rig.answer(WELL);
-    await all;
-    rig.clock.nowMs += 30_000;
     void rig.registry.checkDueAgents();
-    expect(rig.probe.mock.calls.map(([{ config }]) => config.name)).toEqual(['a', 'a', 'b']);
+    expect(rig.probe.mock.calls.map(([{ config }]) => config.name)).toEqual(
+      Array.from({ length: 16 }, (_, index) => `a${index}`),
+    );
+    const all = rig.registry.checkAllAgentsHealth();
+    for (let index = 0; index < 20; index++) await rig.answer(WELL);
+    await all;
+    expect(rig.probe).toHaveBeenCalledTimes(20);
+  });
+
+  test('when one that is not there is looked at again its callers learn each time', async () => {
+    const told: number[] = [];
+    const clock = { nowMs: 0 };
+    const registry: AgentRegistry = new AgentRegistry({
+      probe: () => Promise.resolve({ verdict: 'unreachable' }),
+      nowMs: () => clock.nowMs,
+      random: () => 0.5,
+      onChange: (name) => told.push(registry.get(name)!.nextProbeAtMs),
+    });
+    registry.register(agentConfig('a'));
+    for (const atMs of [30_000, 60_000, 90_000]) {
+      clock.nowMs = atMs;
+      await registry.checkDueAgents();
+      expect(told.at(-1)).toBe(atMs + 30_000);
+    }
+  });
+
+  test('whoever is enabled again is Unknown, however that came', async () => {
+    for (const again of [
+      (rig: Rig) => rig.registry.setEnabled('a', true),
+      (rig: Rig) => rig.registry.update('a', agentConfig('a')),
+    ]) {
+      const rig = rigged(WELL);
+      rig.registry.register(agentConfig('a'));
+      await rig.registry.checkAgentHealth('a');
+      rig.registry.update('a', agentConfig('a', undefined, { enabled: false }));
+      expect(stateIn(rig)).toEqual({ state: 'healthy' });
+      again(rig);
+      expect(stateIn(rig).state).toBe('unknown');
+    }
   });
 
   test.each([

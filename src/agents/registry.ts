@@ -25,6 +25,7 @@ import {
   pauseAfter,
   stateOf,
 } from './entry.ts';
+import { createLookQueue } from './look-queue.ts';
 import { type RegistryStats, statsOf } from './stats.ts';
 import { type Observation, type ProbeVerdict, isBeingTried, mayTry, next, wantsLook } from './state.ts';
 
@@ -41,6 +42,8 @@ export interface ProbeResult {
   latencyMs?: number;
   /** What stood where the card is, if it is one. */
   card?: KnownCard;
+  /** Why what stood there is none. */
+  cardProblem?: string;
 }
 
 /** Looks at one replica, within the agent's own time. */
@@ -61,8 +64,6 @@ export type AgentEvent =
   | { kind: 'state'; agent: string; from: AgentState; to: AgentState; reason: string | undefined }
   | { kind: 'card_changed'; agent: string };
 
-/** However many agents there are, so many are looked at at once. */
-const AT_ONCE = 16;
 /** Each wait is up to a tenth longer or shorter, so that agents of one start spread. */
 const JITTER = 0.1;
 /** So long others wait for what the one finds out that tries an Unhealthy replica. */
@@ -75,7 +76,7 @@ export class AgentRegistry {
   private readonly looking = new Map<string, { generation: number; done: Promise<void> }>();
   private readonly parts: RegistryParts;
   private generations = 0;
-  private round: Promise<void> | undefined;
+  private readonly lookInTurn = createLookQueue(({ config }) => this.checkAgentHealth(config.name));
 
   constructor(parts: RegistryParts) {
     this.parts = parts;
@@ -105,6 +106,7 @@ export class AgentRegistry {
     entry.invocationCount = before.invocationCount;
     entry.totalCostNanoUsd = before.totalCostNanoUsd;
     if (isLookedAtAlike(before.config, config)) keepWhatIsKnown(before, entry);
+    if (config.enabled && !before.config.enabled) this.reset(entry);
     return entry;
   }
 
@@ -112,9 +114,7 @@ export class AgentRegistry {
   setEnabled(name: string, enabled: boolean): AgentEntry {
     const before = this.require(name);
     const entry = this.update(name, { ...before.config, enabled });
-    if (enabled)
-      for (const replica of entry.replicas.values())
-        replica.health = next(replica.health, reset(this.parts), entry.config.health);
+    if (enabled) this.reset(entry);
     this.changed(name);
     return entry;
   }
@@ -204,18 +204,16 @@ export class AgentRegistry {
     return done;
   }
 
-  /** All of them, at most 16 at once; a round that is under way is not begun again. */
-  checkAllAgentsHealth(): Promise<void> {
-    this.round ??= this.checkEach(this.listNames()).finally(() => (this.round = undefined));
-    return this.round;
+  /** All of them, at most 16 at once; who is being looked at is not looked at twice. */
+  async checkAllAgentsHealth(): Promise<void> {
+    await Promise.all(this.list().map(this.lookInTurn));
   }
 
-  /** Those whose time has come; whoever was registered waits for its own interval. */
-  checkDueAgents(): Promise<void> {
+  /** Those whose time has come, longest first; whoever was registered waits for its own interval. */
+  async checkDueAgents(): Promise<void> {
     const nowMs = this.parts.nowMs();
-    const due = [...this.agents.values()].filter(({ nextProbeAtMs }) => nextProbeAtMs <= nowMs).map(({ config }) => config.name);
-    this.round ??= this.checkEach(due).finally(() => (this.round = undefined));
-    return this.round;
+    const due = [...this.agents.values()].filter(({ nextProbeAtMs }) => nextProbeAtMs <= nowMs);
+    await Promise.all(due.sort((a, b) => a.nextProbeAtMs - b.nextProbeAtMs).map(this.lookInTurn));
   }
 
   /** From now on every agent is looked at when its interval has passed. Answers how to stop. */
@@ -327,6 +325,7 @@ export class AgentRegistry {
     entry.wasLookedAt = true;
     const found = results.find((result) => result.card !== undefined)?.card;
     if (found !== undefined) this.take(entry, found);
+    entry.cardProblem = found === undefined ? results.find((result) => result.cardProblem !== undefined)?.cardProblem : undefined;
     for (const [index, { verdict, latencyMs }] of isLeftAlone(entry) ? [] : results.entries()) {
       const atMs = this.parts.nowMs();
       this.observe(
@@ -336,6 +335,8 @@ export class AgentRegistry {
       );
     }
     entry.nextProbeAtMs = this.parts.nowMs() + this.jittered(pauseAfter(entry));
+    // When it is looked at again is what callers are told.
+    if (stateOf(entry).state === 'unhealthy') this.changed(config.name);
   }
 
   /** A first card is taken as it is; another one only if it leads to the same places under the same security. */
@@ -371,12 +372,9 @@ export class AgentRegistry {
     if (state !== before.state) this.parts.onEvent?.({ kind: 'state', agent: name, from: before.state, to: state, reason });
   }
 
-  private async checkEach(names: readonly string[]): Promise<void> {
-    const waiting = names.values();
-    const worker = async (): Promise<void> => {
-      for (const name of waiting) await this.checkAgentHealth(name);
-    };
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, worker));
+  /** Nobody has looked at it while it was disabled. */
+  private reset(entry: AgentEntry): void {
+    for (const replica of entry.replicas.values()) replica.health = next(replica.health, reset(this.parts), entry.config.health);
   }
 
   private jittered(ms: number): number {

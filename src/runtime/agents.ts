@@ -119,8 +119,8 @@ function raising(raise: Raise): (event: AgentEvent) => void {
   return (event) => {
     if (event.kind === 'card_changed') return raise('agent.card_changed', `agent:${event.agent}`, {});
     const { agent, from, to, reason = '' } = event;
-    // What a GET finds at a place for POSTs alarms nobody.
-    if (reason === 'unverified' || (from === 'unknown' && to === 'healthy')) return undefined;
+    // What a GET finds at a place for POSTs alarms nobody, but may be the end of an alarm.
+    if ((reason === 'unverified' && from !== 'unhealthy') || (from === 'unknown' && to === 'healthy')) return undefined;
     return raise('agent.state', `agent:${agent}`, { from, to, reason });
   };
 }
@@ -155,6 +155,6 @@ function getBy(send: Send, controlSocketPath: string): Get {
     if ('whole' in collected) return { status, body: collected.whole };
     answer.body.abort();
     if ('error' in collected) throw collected.error;
-    return { status, body: Buffer.alloc(0) };
+    return { status, body: Buffer.alloc(0), cut: true };
   };
 }

@@ -516,6 +516,40 @@ describe('cards', () => {
     expect(modern.supportedInterfaces).toHaveLength(4);
   });
 
+  test('a hostile text in it loses its teeth', async () => {
+    const hostile = 'evil\u001b[2J\u202Etxt';
+    const card = { ...cardAt(one.url), description: hostile, 'x-note': { deep: [hostile] } };
+    one.play((call, response) =>
+      call.path.endsWith('agent-card.json') ? json(response, 200, card) : well(() => one)(call, response),
+    );
+    expect((await box.admin('POST', '/v1/agents/one/refresh-card')).status).toBe(200);
+    const shown = await fetch(`${box.urlOf('one')}/.well-known/agent-card.json`, {
+      headers: { authorization: `Bearer ${AGENT_KEYS.KEY}` },
+    });
+    const kept = 'evil[2Jtxt';
+    expect(await shown.json()).toMatchObject({ description: kept, 'x-note': { deep: [kept] } });
+    sound();
+    await box.admin('POST', '/v1/agents/one/refresh-card');
+  });
+
+  test.each([
+    ['is too large', JSON.stringify({ ...cardAt('http://x'), description: 'x'.repeat(300 * 1024) }), 'larger than'],
+    ['is no JSON', '<html>', 'not JSON'],
+    ['has no name', '{"url":"http://x"}', 'no name'],
+  ])('one that %s is not used, and its operator learns why', async (_, body, why) => {
+    one.play((call, response) =>
+      call.path.includes('.well-known')
+        ? void response.writeHead(200, { 'content-type': 'application/json' }).end(body)
+        : well(() => one)(call, response),
+    );
+    const { body: refused } = await box.admin('POST', '/v1/agents/one/refresh-card');
+    expect(refused['card_problem']).toContain(why);
+    // The one that was known still says where calls go.
+    expect(refused['card']).toMatchObject({ url: `${one.url}/.well-known/agent-card.json` });
+    sound();
+    expect((await box.admin('POST', '/v1/agents/one/refresh-card')).body).toMatchObject({ card_problem: null, state: 'healthy' });
+  });
+
   test('another card with other places waits for the operator', async () => {
     await send();
     one.play(async (call, response) =>

@@ -113,6 +113,7 @@ const operatorFields = {
       signature: z.enum(['none', 'valid', 'invalid', 'unverified']),
     })
     .nullable(),
+  card_problem: z.string().nullable().describe('Why what it showed as its card at the last look cannot be used.'),
   card_changed: z.boolean().describe('It shows another card, with other places or another security, which waits to be adopted.'),
   created_at: isoTime,
 };
@@ -201,6 +202,7 @@ export function operatorView(entry: AgentEntry, shown: Shown): AgentShown {
             fetched_at: isoOf(card.fetchedAtMs),
             signature: card.signature,
           },
+    card_problem: entry.cardProblem ?? null,
     card_changed: pendingCard !== undefined,
     created_at: isoOf(entry.registeredAtMs),
   };
