@@ -8,6 +8,7 @@ import { GatewayError } from '../../core/errors.ts';
 
 const MEMBER = 'signalbox-hops';
 const MAX_HOPS = 8;
+/** So much of other people's members is passed on. */
 const MAX_HEADER = 8_192;
 
 export interface Hops {
@@ -28,14 +29,14 @@ export function createHops(pepper: string): Hops {
   };
   return {
     enter(baggage, agent) {
-      const members = baggage === undefined || baggage.length > MAX_HEADER ? [] : baggage.split(',').map((each) => each.trim());
-      const own = members.filter((each) => each.startsWith(`${MEMBER}=`));
+      const members = membersOf(baggage);
+      const own = members.filter(isOwn);
       const before = own.flatMap((each) => read(each.slice(MEMBER.length + 1).split(';')[0]!));
       if (before.includes(agent))
         throw refusal(`the agent ${agent} is already at work on it (${[...before, agent].join(' → ')})`);
       if (before.length >= MAX_HOPS) throw refusal(`it has come through ${before.length} agents`);
       const text = Buffer.from([...before, agent].join('\n')).toString('base64url');
-      const others = members.filter((each) => each !== '' && !each.startsWith(`${MEMBER}=`));
+      const others = (baggage?.length ?? 0) > MAX_HEADER ? [] : members.filter((each) => each !== '' && !isOwn(each));
       return [...others, `${MEMBER}=${text}.${sign(text)}`].join(',');
     },
   };
@@ -43,10 +44,16 @@ export function createHops(pepper: string): Hops {
 
 /** Our part of a header, to go on where nothing else of the caller's does. */
 export function hopsIn(baggage: string | string[] | undefined): string | undefined {
-  return joined(baggage)
-    ?.split(',')
-    .map((each) => each.trim())
-    .find((each) => each.startsWith(`${MEMBER}=`));
+  const own = membersOf(joined(baggage)).filter(isOwn);
+  return own.length > 0 ? own.join(',') : undefined;
+}
+
+function membersOf(baggage = ''): string[] {
+  return baggage.split(',').map((each) => each.trim());
+}
+
+function isOwn(member: string): boolean {
+  return member.startsWith(`${MEMBER}=`);
 }
 
 /** A header that may come several times. */
