@@ -21,10 +21,14 @@ const replicas: ScriptedAgent[] = [];
 let box: AgentBox;
 let tasks = 0;
 
+const oldCardAt = (url: string): object =>
+  cardAt(url, { supportedInterfaces: [{ url: `${url}/old/rpc`, protocolBinding: 'JSONRPC', protocolVersion: '0.3' }] });
+
 const well =
   (agent: () => ScriptedAgent, answer: Script = () => undefined): Script =>
   async (call, response) => {
     if (call.path === '/.well-known/agent-card.json') return json(response, 200, cardAt(agent().url));
+    if (call.path === '/old/.well-known/agent-card.json') return json(response, 200, oldCardAt(agent().url));
     if (call.rpc === undefined) return json(response, 404, {});
     await answer(call, response);
     if (response.writableEnded || response.headersSent || response.destroyed) return undefined;
@@ -45,6 +49,7 @@ beforeAll(async () => {
     [
       { name: 'one', url: one.url, cost_per_request: 0.5, health: { interval_s: 60 } },
       { name: 'short', url: one.url, timeout_ms: 400, health: { interval_s: 60 } },
+      { name: 'old', url: `${one.url}/old`, timeout_ms: 400, health: { interval_s: 60 } },
       { name: 'listing', url: one.url, timeout_ms: 400, health: { interval_s: 60 } },
       {
         name: 'shared',
@@ -313,6 +318,28 @@ describe('a send that outlasts its timeout', () => {
       const later = await box.rpc('listing', 'GetTask', { id });
       expect(later.body.result).toMatchObject({ id });
       expect((await box.rpc('listing', 'GetTask', { id }, { key: 'OTHER_KEY' })).body.error?.code).toBe(-32001);
+    },
+  );
+
+  test.each(['SendMessage', 'message/send'])(
+    'of an agent of 0.3 that streams is answered so at the first time (%s)',
+    async (method) => {
+      const id = `task-${++tasks}`;
+      const task = { kind: 'task', id, contextId: 'context', status: { state: 'working' } };
+      one.play(
+        well(
+          () => one,
+          (call, response) => {
+            if (call.rpc?.method === 'tasks/get') return result(call, response, task);
+            if (call.rpc?.method === 'message/stream') return stream(call, response)(task);
+            return call.rpc?.method === 'message/send' ? sleep(2_000) : undefined;
+          },
+        ),
+      );
+      const { status, body } = await box.rpc('old', method, method === 'SendMessage' ? message() : old(crypto.randomUUID()));
+      expect(status).toBe(200);
+      expect(JSON.stringify(body.result)).toMatch(new RegExp(`"id":"${id}".*working`, 'i'));
+      expect(one.asked('message/send')).toHaveLength(0);
     },
   );
 

@@ -1,7 +1,7 @@
 /**
- * Sends that wait for the end of their task, at a replica that has been slow before and streams: such a send goes out as a stream, so that its task is known before it
+ * Sends that wait for the end of their task, at a replica that streams and has been slow before: such a send goes out as a stream, so that its task is known before it
  * ends, and is answered with the task as it stands where that outlasts the agent's timeout. The answer is the agent's own task, read from it. Where nobody knew that it
- * would take so long, an agent of 1.0 is asked for the task that has the message.
+ * would take so long, an agent of 1.0 is asked for the task that has the message. One of 0.3 could not be, so its first send is a stream too.
  */
 import { isConversation } from '../../core/agent.ts';
 import { ProtocolError } from '../../agents/a2a/protocol.ts';
@@ -21,9 +21,10 @@ import { clientCall, inForm, upstreamOf } from './translated.ts';
 const FAST_PART = 0.5;
 
 export function mayOutlast({ side, work }: Pick<Answering, 'side' | 'work'>): boolean {
-  const { call, view, replica } = work;
+  const { call, view, replica, upstream } = work;
   if (call.operation !== 'send' || !view.streaming || !isBlocking(call)) return false;
-  const slowestMs = side.paces.get(paceKey(work, replica!.id)) ?? 0;
+  const unseenMs = upstream?.version === '1.0' ? 0 : Infinity;
+  const slowestMs = side.paces.get(paceKey(work, replica!.id)) ?? unseenMs;
   return slowestMs > view.config.timeoutMs * FAST_PART;
 }
 
