@@ -47,7 +47,7 @@ const GETS: [string, ProbeResult['verdict']][] = [
   ['405', 'unverified'],
   ['500', 'failing'],
   ['503', 'failing'],
-  ['nothing in time', 'unreachable'],
+  ['nothing in time', 'silent'],
 ];
 
 const BEHAVIOURS: Behaviour[] = [
@@ -81,12 +81,12 @@ const BEHAVIOURS: Behaviour[] = [
   },
   {
     name: 'starts cold',
-    get: (s) => (s < 8 ? found('unreachable')() : OK),
+    get: (s) => (s < 8 ? found('silent')() : OK),
     post: (s) => (s < 8 ? 'slow' : 'ok'),
     works: (s) => s >= 8,
   },
   { name: 'is slow to look at, quick to answer', get: found('slow'), post: always('ok'), works: yes },
-  { name: 'hangs', get: found('unreachable'), post: always('slow'), works: no },
+  { name: 'hangs', get: found('silent'), post: always('slow'), works: no },
   { name: 'hangs, and shows a card', get: () => OK, post: always('slow'), works: yes },
   {
     name: 'falls over one message',
@@ -185,7 +185,7 @@ const MORE: Behaviour[] = [
 ];
 
 function isDown(verdict: ProbeResult['verdict']): boolean {
-  return verdict === 'failing' || verdict === 'unreachable';
+  return verdict === 'failing' || verdict === 'silent' || verdict === 'unreachable';
 }
 
 const MINUTES = 10;

@@ -154,11 +154,16 @@ function isAnswer({ code }: GatewayError): boolean {
   return code === 'upstream_bad_response' || code === 'upstream_incomplete';
 }
 
+/** It took the connection. */
+function isLate(answer: Answer): boolean {
+  return 'error' in answer && answer.error.code === 'upstream_timeout';
+}
+
 function verdictOf(answer: Answer, { health }: AgentConfig): ProbeResult {
   const { latencyMs } = answer;
   const status =
     'error' in answer ? (isAnswer(answer.error) ? (answer.error.details.upstreamStatus ?? 200) : undefined) : answer.status;
-  if (status === undefined) return { verdict: 'unreachable' };
+  if (status === undefined) return { verdict: isLate(answer) ? 'silent' : 'unreachable' };
   if (status >= 500) return { verdict: 'failing', latencyMs };
   if (status === 404 || status === 405) return { verdict: 'unverified', latencyMs };
   if (status >= 300) return { verdict: 'refused', latencyMs };

@@ -17,7 +17,7 @@ import {
 } from './state.ts';
 
 const AT_ONCE: HealthRules = { unhealthyThreshold: 1, healthyThreshold: 1 };
-const VERDICTS: ProbeVerdict[] = ['ok', 'slow', 'unverified', 'refused', 'failing', 'unreachable'];
+const VERDICTS: ProbeVerdict[] = ['ok', 'slow', 'unverified', 'refused', 'failing', 'silent', 'unreachable'];
 const CALLS: CallVerdict[] = ['ok', 'hard', 'slow', 'failing', 'none'];
 
 /** Times in seconds. */
@@ -56,6 +56,7 @@ const FOUND: [ProbeVerdict, string][] = [
   ['unverified', 'degraded: unverified'],
   ['refused', 'degraded: errors'],
   ['failing', 'unhealthy: errors'],
+  ['silent', 'unhealthy: slow'],
   ['unreachable', 'unhealthy: unreachable'],
 ];
 
@@ -100,6 +101,13 @@ describe('a call that works', () => {
   test.each(FOUND)('outranks a probe that says %s, for a minute', (verdict, found) => {
     expect(told(after([call('ok', 0), probe(verdict, 59.999)]))).toBe('healthy');
     expect(told(after([call('ok', 0), probe(verdict, 60)]))).toBe(found);
+  });
+
+  test('while GET is never answered in time: that is no news any more', () => {
+    const misjudged = [probe('silent', 0), trial(1), call('ok', 2)];
+    expect(told(after([...misjudged, probe('silent', 70)]))).toBe('degraded: unverified');
+    expect(told(after([...misjudged, probe('unreachable', 70)]))).toBe('unhealthy: unreachable');
+    expect(told(after([...misjudged, probe('ok', 70), probe('silent', 100)]))).toBe('unhealthy: slow');
   });
 
   test('while GET is answered with 5xx: that is no news any more, until GET is answered otherwise', () => {
@@ -161,7 +169,7 @@ describe('calls that do not get through', () => {
     expect(told(after([...dead, probe('ok', 5), gone(6), gone(7)]))).toBe('healthy');
   });
 
-  test.each(['unreachable', 'failing'] as const)(
+  test.each(['unreachable', 'silent', 'failing'] as const)(
     'a probe (%s) is the second witness, also within a minute of a success',
     (verdict) => {
       const doubted = [others, call('ok', 0.5), ...x];

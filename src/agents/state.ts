@@ -3,7 +3,7 @@
  *
  * A probe is a GET and tells whether something is there; a call tells whether it works, and therefore has the last word for a minute.
  */
-import type { AgentState, CallVerdict, StateReason } from '../core/agent.ts';
+import { type AgentState, type CallVerdict, type StateReason, isReachable } from '../core/agent.ts';
 
 export interface Health {
   state: AgentState;
@@ -28,7 +28,7 @@ export interface Health {
   /** The last call that it worked for, or whose own error it told. */
   answeredAtMs?: number;
   failedAtMs?: number;
-  /** Calls worked while GET answered 5xx: its word is worth nothing until it answers otherwise. */
+  /** Calls worked while GET was answered with 5xx, or not in time: its word is worth nothing until it is answered otherwise. */
   getTellsNothing?: true;
   /** When the last trial of an Unhealthy one was let through. */
   trialAtMs?: number;
@@ -44,8 +44,13 @@ export type ProbeVerdict =
   | 'refused'
   /** 5xx. */
   | 'failing'
-  /** No connection, or no answer in time. */
+  /** There is a connection, but no answer in time. */
+  | 'silent'
+  /** No connection. */
   | 'unreachable';
+
+/** What takes it out of service, and the reason that is told. */
+const BAD: Partial<Record<ProbeVerdict, StateReason>> = { failing: 'errors', silent: 'slow', unreachable: 'unreachable' };
 
 export type Observation =
   | { kind: 'probe'; verdict: ProbeVerdict; atMs: number; latencyMs?: number }
@@ -118,7 +123,8 @@ type Call = Extract<Observation, { kind: 'call' }>;
 
 function afterProbe(health: Health, probe: Probe, rules: HealthRules): Health {
   const { atMs, verdict, latencyMs } = probe;
-  const isBad = verdict === 'failing' || verdict === 'unreachable';
+  const reason = BAD[verdict];
+  const isBad = reason !== undefined;
   const looked: Health = {
     ...health,
     checkedAtMs: atMs,
@@ -126,17 +132,20 @@ function afterProbe(health: Health, probe: Probe, rules: HealthRules): Health {
     goodProbes: isBad ? 0 : health.goodProbes + 1,
     badProbes: isBad ? health.badProbes + 1 : 0,
   };
-  if (verdict !== 'failing' && verdict !== 'unreachable') delete looked.getTellsNothing;
+  if (!isBad) delete looked.getTellsNothing;
   if (health.state === 'disabled') return looked;
-  return isBad ? afterBadProbe(looked, probe, rules) : afterGoodProbe(looked, probe, rules);
+  return isBad ? afterBadProbe(looked, { ...probe, reason }, rules) : afterGoodProbe(looked, probe, rules);
 }
 
-function afterBadProbe(health: Health, { atMs, verdict }: Probe, { unhealthyThreshold }: HealthRules): Health {
-  const reason = verdict === 'failing' ? 'errors' : 'unreachable';
+function afterBadProbe(
+  health: Health,
+  { atMs, reason }: Probe & { reason: StateReason },
+  { unhealthyThreshold }: HealthRules,
+): Health {
   const confirmed = health.hard === 0 ? health : confirm(health);
   if (isKnownToBeGone(confirmed)) return to(confirmed, 'unhealthy', reason);
   if (isRecent(health.answeredAtMs, atMs)) return confirmed;
-  if (verdict === 'failing' && health.getTellsNothing === true) return to(confirmed, 'degraded', 'unverified');
+  if (reason !== 'unreachable' && health.getTellsNothing === true) return to(confirmed, 'degraded', 'unverified');
   if (health.badProbes < unhealthyThreshold && health.state !== 'unknown') return confirmed;
   return to(confirmed, 'unhealthy', reason);
 }
@@ -190,7 +199,7 @@ function afterCall(health: Health, call: Call): Health {
 
 function afterSuccess(health: Health, { atMs }: Call): Health {
   const { softMessage: _, failedAtMs: __, ...rest } = reached(health);
-  const wasMisjudged = health.state === 'unhealthy' && health.reason === 'errors' && health.badProbes > 0;
+  const wasMisjudged = health.state === 'unhealthy' && isReachable(health.reason) && health.badProbes > 0;
   const well: Health = { ...rest, soft: 0, answeredAtMs: atMs };
   if (wasMisjudged) well.getTellsNothing = true;
   return health.state === 'disabled' ? well : to(well, 'healthy');

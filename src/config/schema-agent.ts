@@ -65,7 +65,7 @@ const health = z
       ),
     url: text(agentUrlProblem).exactOptional().describe('This URL tells instead; the card is read beside it.'),
     interval_s: z.number().min(0.1).max(86_400).default(30).describe('How often, in seconds.'),
-    timeout_ms: int(1, 300_000).default(10_000).describe('How long it may take; then it is unreachable.'),
+    timeout_ms: int(1, 300_000).default(10_000).describe('How long it may take; then it is unhealthy.'),
     slow_ms: int(1, MAX_MS).default(5_000).describe('From so long an answer makes the agent Degraded.'),
     unhealthy_threshold: int(1, 100).default(1).describe('So many bad answers in a row make it Unhealthy.'),
     healthy_threshold: int(1, 100).default(1).describe('So many good answers in a row bring it back.'),

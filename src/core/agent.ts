@@ -21,6 +21,11 @@ export function isAvailable(state: AgentState): boolean {
   return state === 'healthy' || state === 'degraded';
 }
 
+/** Down by what it answers, or does not; connections it takes. */
+export function isReachable(reason: StateReason | undefined): boolean {
+  return reason === 'errors' || reason === 'slow';
+}
+
 /** Who makes the agent. All that we have an adapter for speak A2A themselves. */
 export const AGENT_PROVIDERS = {
   a2a: { label: 'A2A', aliases: ['a2a', 'generic'], adapter: true },

@@ -152,10 +152,10 @@ export class Attempt implements Job, Dispatched, UpstreamBody, Timed {
   }
 
   private late(): GatewayError {
-    if (!this.stream) return timedOut('did not answer', this.timeouts.totalMs);
-    return this.flowing
-      ? timedOut('sent nothing', this.timeouts.idleMs)
-      : timedOut('sent no first byte', this.timeouts.firstByteMs);
+    const { totalMs, firstByteMs, idleMs } = this.timeouts;
+    if (this.connectByMs !== Infinity) return connectTimeout(this.stream ? firstByteMs : totalMs);
+    if (!this.stream) return timedOut('did not answer', totalMs);
+    return this.flowing ? timedOut('sent nothing', idleMs) : timedOut('sent no first byte', firstByteMs);
   }
 
   private stage(): 'unsent' | 'sent' {

@@ -141,6 +141,46 @@ const streamOf = (agent: string): Promise<Response> =>
     }),
   });
 
+describe('replicas of which none is well', () => {
+  const SHORT = { interval_s: 3_600, timeout_ms: 200 };
+  const pair = async (name: string): Promise<void> => {
+    const replicas = agents.slice(0, 2).map(({ url }, index) => ({ id: `r${index}`, url }));
+    expect((await box.admin('POST', '/v1/agents', { name, replicas, health: SHORT })).status).toBe(201);
+  };
+  const found = async (name: string): Promise<unknown> => (await box.admin('POST', `/v1/agents/${name}/probe`)).body;
+
+  test('go on together where they only do not answer probes in time', async () => {
+    await pair('hung');
+    const all = Promise.withResolvers<void>();
+    let arrived = 0;
+    agents.slice(0, 2).forEach((agent, at) =>
+      agent.play(async (call, response) => {
+        if (call.rpc === undefined) return;
+        if (++arrived === 4) all.resolve();
+        await all.promise;
+        await well(at)(call, response);
+      }),
+    );
+    expect(await found('hung')).toMatchObject({ state: 'unhealthy', reason: 'slow' });
+    // As trials only one at each would come through.
+    const answers = await Promise.all(Array.from({ length: 4 }, () => send('hung')));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  });
+
+  test('are out where nothing can be connected to', async () => {
+    await pair('gone');
+    for (const agent of agents.slice(0, 2)) await agent.shut();
+    try {
+      expect(await found('gone')).toMatchObject({ state: 'unhealthy', reason: 'unreachable' });
+      const answers: RpcAnswer[] = [];
+      for (let index = 0; index < 4; index++) answers.push(await send('gone'));
+      expect(answers.slice(1).map(reasonOf)).toEqual(Array.from({ length: 3 }, () => 'AGENT_UNAVAILABLE'));
+    } finally {
+      for (const agent of agents.slice(0, 2)) await agent.open();
+    }
+  });
+});
+
 describe('new work in a conversation', () => {
   test('stays at its replica, also while that drains; other work does not go there', async () => {
     const replicas = agents.slice(0, 2).map(({ url }, index) => ({ id: `r${index}`, url }));

@@ -281,11 +281,12 @@ describe('before the head', () => {
     await until(() => upstream.open() === 0);
   });
 
-  test('a connection that is never accepted ends at the connect deadline, undelivered', async () => {
+  test.each([
+    ['the connect deadline', { connectMs: 200, totalMs: 5_000 }],
+    ['the total deadline where that is sooner', { connectMs: 5_000, totalMs: 200 }],
+  ])('a connection that is never accepted ends at %s, undelivered', async (_, timeouts) => {
     // A TLS handshake that nobody answers.
-    const { value, tookMs } = await timed(
-      failure(dispatch({ baseUrl: `https://127.0.0.1:${upstream.port}`, timeouts: { connectMs: 200, totalMs: 5_000 } })),
-    );
+    const { value, tookMs } = await timed(failure(dispatch({ baseUrl: `https://127.0.0.1:${upstream.port}`, timeouts })));
     expect(value).toMatchObject({ undelivered: true, error: { code: 'upstream_unreachable' } });
     expect(value.error.message).toContain('200 ms');
     expect(tookMs).toBeLessThan(200 + LATE_MS);

@@ -1,5 +1,5 @@
 /** Which replica of an agent a call goes to: that of its task, else one that may take new work, by the power of two choices. */
-import type { AgentView, ReplicaView } from '../../core/agent.ts';
+import { type AgentView, type ReplicaView, isReachable } from '../../core/agent.ts';
 import { GatewayError } from '../../core/errors.ts';
 import type { Exchange } from '../exchange.ts';
 import type { AgentSide, ReplicaLoads } from './side.ts';
@@ -74,7 +74,7 @@ function inGroups(view: AgentView, choosing: Choosing): ReplicaView[][] {
     state === 'healthy' || (state === 'degraded' && reason === 'unverified');
   // The last of several goes out only where it cannot be reached at all.
   const mayBeLast = ({ state, reason }: ReplicaView): boolean =>
-    state === 'unhealthy' && (config.failOpen || (choosing.only === undefined && replicas.length > 1 && reason === 'errors'));
+    state === 'unhealthy' && (config.failOpen || (choosing.only === undefined && replicas.length > 1 && isReachable(reason)));
   return [
     open.filter(isSure),
     open.filter((each) => each.state === 'degraded' && !isSure(each)),
